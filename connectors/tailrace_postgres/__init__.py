@@ -1,0 +1,1 @@
+"""Postgres: a source that tails the logical replication stream, and its snapshot."""

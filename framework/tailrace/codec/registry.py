@@ -1,0 +1,64 @@
+"""What a schema registry is: Confluent's model of subjects, versions, ids and compatibility levels.
+
+The bundled registry and the client of a Confluent registry both have this shape. Source: Confluent Schema Registry's
+REST API, `/subjects`, `/schemas/ids`, `/config`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+AvroSchema: TypeAlias = "Mapping[str, object] | Sequence[object] | str"
+"""An Avro schema as parsed JSON."""
+
+Compatibility: TypeAlias = Literal[
+    "NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredSchema:
+    """One version of a subject. `incompatible` says what it breaks, where it was registered all the same."""
+
+    subject: str
+    version: int
+    id: int
+    schema: AvroSchema
+    incompatible: str = ""
+
+
+class Registry(Protocol):
+    """Ids are global: the same schema has one id under every subject. Safe to use from several processes."""
+
+    def register(self, subject: str, schema: AvroSchema, *, force: bool = False) -> RegisteredSchema:
+        """Return the version of `subject` that equals `schema`, made durable first if it is new.
+
+        Raises `IncompatibleSchema` where it breaks the subject's compatibility level, unless `force` is set: then it
+        is registered, and `incompatible` says what it breaks.
+        """
+        ...
+
+    def by_id(self, schema_id: int) -> AvroSchema:
+        """Return the schema; raises `UnknownSchema`."""
+        ...
+
+    def subjects(self) -> Sequence[str]:
+        """Return all subjects, sorted."""
+        ...
+
+    def versions(self, subject: str) -> Sequence[RegisteredSchema]:
+        """Return all versions, oldest first; raises `UnknownSchema` for a subject that there is not."""
+        ...
+
+    def check(self, subject: str, schema: AvroSchema) -> Sequence[str]:
+        """Return what `schema` would break in `subject` at its compatibility level; empty if nothing."""
+        ...
+
+    def compatibility(self, subject: str | None = None) -> Compatibility:
+        """Return the level of `subject`, or the global one where it has none of its own."""
+        ...
+
+    def set_compatibility(self, level: Compatibility, subject: str | None = None) -> None:
+        """Set the level of `subject`, or the global one."""

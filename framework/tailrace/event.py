@@ -1,0 +1,172 @@
+"""What flows: changes out of a database, records into a log.
+
+A `Change` holds one row change in the database's own wire form and decodes itself only if somebody looks, so that an
+untouched change can go from wire bytes to Avro bytes without passing through Python values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from tailrace.schema import Schema, Unavailable, Value
+
+Op: TypeAlias = Literal["r", "c", "u", "d", "t"]
+"""Debezium's letters: snapshot read, create, update, delete, truncate."""
+
+Row: TypeAlias = Mapping[str, Value]
+
+Cell: TypeAlias = bytes | None | Unavailable
+"""One column's value as the database sent it: bytes, NULL, or not sent at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of one version of a table.
+
+    `decode` turns the wire bytes of a non-null cell into a `Value`, and raises `BadRecord` where it cannot read them.
+    `placeholder` is the value that stands for one that the database did not send (Debezium's in-band convention).
+    """
+
+    name: str
+    schema: Schema
+    decode: Callable[[bytes], Value]
+    placeholder: Value = None
+
+
+class RowFormat(Protocol):
+    """How a connector's wire rows are cut into cells."""
+
+    def cells(self, wire: bytes) -> Sequence[Cell]:
+        """Return one cell per column of the table, in order; raises `BadRecord` when `wire` is malformed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """One version of a table's shape, as the database described it; compared by identity.
+
+    `key` holds indexes into `columns`, in key order; empty for a table without a key.
+    `id` is the name in the database (`public.orders`); `topic` is where its changes go, and its schemas' namespace.
+    """
+
+    id: str
+    topic: str
+    columns: tuple[Column, ...]
+    key: tuple[int, ...]
+    format: RowFormat
+    source: Schema
+    """Connect schema of the envelope's `source` block."""
+
+
+class Origin(Protocol):
+    """Where changes come from: what is common to the changes of one transaction or snapshot chunk."""
+
+    def source_block(self, change: Change) -> Sequence[Value]:
+        """Return the values of `change.table.source`, one per field, in order."""
+        ...
+
+
+class Change:
+    """One change of one row, in the database's wire form until somebody looks.
+
+    `before_wire` and `after_wire` are rows in `table.format`, None where there is no such row. `at` is the
+    connector's own mark of the change inside its origin (Postgres: the LSN of the message).
+    `moved` is set on an update that gave the row another key; `before_wire` then has at least the old key's columns.
+    """
+
+    __slots__ = ("_after", "_before", "after_wire", "at", "before_wire", "moved", "op", "origin", "table")
+
+    def __init__(
+        self,
+        table: Table,
+        op: Op,
+        before_wire: bytes | None,
+        after_wire: bytes | None,
+        *,
+        origin: Origin,
+        at: int = 0,
+        moved: bool = False,
+    ) -> None:
+        self.table = table
+        self.op = op
+        self.before_wire = before_wire
+        self.after_wire = after_wire
+        self.origin = origin
+        self.at = at
+        self.moved = moved
+        self._before: Row | None = None
+        self._after: Row | None = None
+
+    @property
+    def before(self) -> Row | None:
+        """The row before the change, as far as the database sent it; decoded at the first look."""
+        if self._before is None and self.before_wire is not None:
+            self._before = _decode(self.table, self.before_wire)
+        return self._before
+
+    @property
+    def after(self) -> Row | None:
+        """The row after the change; decoded at the first look."""
+        if self._after is None and self.after_wire is not None:
+            self._after = _decode(self.table, self.after_wire)
+        return self._after
+
+    @property
+    def touched(self) -> bool:
+        """Whether the rows are values given by a transform rather than wire bytes."""
+        return self.before_wire is None and self.after_wire is None and self.op != "t"
+
+    def with_rows(self, before: Row | None, after: Row | None, *, table: Table | None = None) -> Change:
+        """Return this change with other rows, and with another table where the rows no longer fit this one."""
+        other = Change(table or self.table, self.op, None, None, origin=self.origin, at=self.at, moved=self.moved)
+        other._before, other._after = before, after
+        return other
+
+
+def _decode(table: Table, wire: bytes) -> Row:
+    return {
+        column.name: column.decode(cell) if isinstance(cell, bytes) else cell
+        for column, cell in zip(table.columns, table.format.cells(wire), strict=True)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Anything that is not a row change: a heartbeat, a transaction marker, a schema change.
+
+    `key` and `value` are structs of the schemas beside them.
+    """
+
+    topic: str
+    key_schema: Schema
+    key: Mapping[str, Value]
+    value_schema: Schema
+    value: Mapping[str, Value]
+
+
+Event: TypeAlias = Change | Message
+
+
+class Record:
+    """Key and value bytes as they rest in the log."""
+
+    __slots__ = ("headers", "key", "partition", "timestamp_ms", "topic", "value")
+
+    def __init__(  # noqa: PLR0917 - built once for every event; keywords cost time here
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp_ms: int,
+        headers: Sequence[tuple[str, bytes | None]] = (),
+        partition: int | None = None,
+    ) -> None:
+        self.topic = topic
+        self.key = key
+        self.value = value
+        self.timestamp_ms = timestamp_ms
+        self.headers = headers
+        self.partition = partition
+        """None: chosen by the hash of the key, as Kafka's default partitioner does."""

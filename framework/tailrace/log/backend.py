@@ -1,0 +1,78 @@
+"""What a log is: a sink of records that can be read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from tailrace.codec.registry import Registry
+from tailrace.event import Record
+from tailrace.position import Position
+from tailrace.sink import Sink
+from tailrace.source import Source
+
+Start: TypeAlias = "Literal['earliest', 'latest'] | int"
+"""Where a reader without a position begins; a number is a time, in milliseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record and where it rests."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionInfo:
+    """Offsets are [first, next): `next` is the offset that the next committed record gets."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    next_offset: int
+    bytes: int
+
+
+class LogBackend(Protocol):
+    """Kafka, or the bundled store. Building one does no I/O."""
+
+    def writer(self) -> Sink[Record]:
+        """Return a sink that commits records and position together."""
+        ...
+
+    def reader(self, topics: Sequence[str], *, start: Start = "earliest") -> Source[StoredRecord]:
+        """Return a source of the committed records of all topics that match the globs, new ones included.
+
+        Its position is `{"<topic>-<partition>": next offset}`.
+        """
+        ...
+
+    def records(self, topic: str, partition: int, offset: int) -> Iterator[StoredRecord]:
+        """Yield the committed records from `offset` (or the first there is) up to the end as of the call."""
+        ...
+
+    def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
+        """Return the offset of the first record that is not older than `timestamp_ms`, or the next offset."""
+        ...
+
+    def partitions(self) -> Sequence[PartitionInfo]:
+        """Return all partitions of all topics, sorted."""
+        ...
+
+    def registry(self) -> Registry:
+        """Return the registry of the log's schemas."""
+        ...
+
+    def positions(self) -> Mapping[str, Position | None]:
+        """Return the position of the last commit of every task."""
+        ...
+
+    def set_position(self, task: str, position: Position | None) -> None:
+        """Replace the position of a task that is not running; raises `Fatal` while it runs."""

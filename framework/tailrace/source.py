@@ -1,0 +1,134 @@
+"""Sources: where items come from, a database or topics of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+
+from tailrace.event import Event
+from tailrace.position import Position
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[T_co]):
+    """What one `poll` returned.
+
+    `position` is where to resume once `items`, and all before them, are durable; None where nothing may be committed
+    yet (inside a pass that cannot be resumed). An empty batch with a position says that the source moved on past
+    things that concern nobody. `size` is about how many bytes of memory or wire the items take.
+    """
+
+    items: Sequence[T_co] = ()
+    position: Position | None = None
+    size: int = 0
+
+
+class Source(Protocol[T_co]):
+    """Called by one thread, in the order open, (poll, ack)*, close."""
+
+    def open(self, resume_from: Position | None) -> None:
+        """Connect, and get ready to hand out what follows `resume_from` (None: from the start, snapshot included).
+
+        Raises `Fatal` where what follows `resume_from` is no longer to be had.
+        """
+
+    def poll(self, timeout: float) -> Batch[T_co]:
+        """Return what is at hand, waiting at most `timeout` seconds for something; an empty batch is fine.
+
+        Returns as soon as there is anything, and never waits to fill a batch. Raises `EndOfSource` at the end.
+        """
+        ...
+
+    def ack(self, position: Position | None) -> None:
+        """Everything up to `position` is durable, so the database may discard it (None: nothing is yet).
+
+        Called after every poll, also with an unchanged position: this is where a source answers keep-alives.
+        """
+
+    def close(self) -> None:
+        """Release everything; safe after a failed `open`, and twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotProgress:
+    """How far a snapshot is. `rows_total` is the database's own estimate."""
+
+    table: str
+    tables_done: int
+    tables_total: int
+    rows: int
+    rows_total: int
+    percent: float
+    eta_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a source can tell of itself, at any time between `open` and `close`."""
+
+    position: str = ""
+    """The position handed out last, for people to read (Postgres: `0/16B3748`)."""
+    server_position: str = ""
+    """How far the other side is, in the same notation."""
+    lag_bytes: int | None = None
+    lag_seconds: float | None = None
+    heard_seconds: float | None = None
+    """Seconds since the other side last said anything."""
+    caught_up: bool = False
+    """Everything that existed when the source was opened has been handed out, the snapshot included."""
+    snapshot: SnapshotProgress | None = None
+    details: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    """Figures that only this kind of source has (Postgres: `retained_wal_bytes`, `wal_status`)."""
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A source that can say how far it is; all of ours do."""
+
+    def report(self) -> Report:
+        """Return the state as known now, without asking the other side."""
+        ...
+
+
+class SourceConfig(BaseModel):
+    """The settings that every database source has; a source's own `Config` extends it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: str
+    topic_prefix: str = Field(
+        "", pattern=r"^[A-Za-z0-9._-]*$", description="first part of every topic name; the connector's name if not set"
+    )
+    tables: list[str] = Field(["*"], description="globs of the tables to capture, schema.table")
+    exclude: list[str] = Field([], description="globs of tables to leave out")
+    format: Literal["avro", "json", "json_schema"] = Field("avro", description="how keys and values are written")
+    tombstones: bool = Field(
+        default=True, description="write a null value after each delete, so that compaction drops the key"
+    )
+    unavailable_value: str = Field(
+        "__debezium_unavailable_value", description="stands for a value that the database did not send"
+    )
+    errors: Literal["fail", "skip", "dead_letter"] = Field(
+        "fail", description="what to do with an event that cannot be encoded"
+    )
+    on_incompatible_schema: Literal["register", "stop"] = Field(
+        "register", description="what to do when a table's new schema breaks the subject's compatibility level"
+    )
+    commit_interval: PositiveFloat = Field(0.5, description="longest time in seconds between commits under load")
+    commit_bytes: int = Field(16 * 1024 * 1024, gt=0, description="most bytes between commits under load")
+    heartbeat_interval: float = Field(10.0, ge=0, description="seconds between heartbeats; 0: none")
+
+
+class SourcePlugin(Protocol):
+    """What the entry points of `tailrace.sources` name: a class to be built from its settings."""
+
+    Config: ClassVar[type[SourceConfig]]
+
+    def __call__(self, name: str, config: SourceConfig) -> Source[Event]:
+        """Build the source of the connector `name`; does no I/O."""
+        ...

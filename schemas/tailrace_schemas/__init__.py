@@ -1,0 +1,1 @@
+"""Avro schemas that Tailrace itself defines, as `.avsc` files, and their loader."""
