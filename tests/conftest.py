@@ -1,0 +1,21 @@
+"""What all tests share: the real servers, and a loud line about those that are missing."""
+
+from __future__ import annotations
+
+import pytest
+
+from servers.postgres import header, postgres, postgres_server, shared_servers, start_postgres
+
+__all__ = ["postgres", "postgres_server", "shared_servers", "start_postgres"]
+
+SERVER_FIXTURES = {"postgres", "postgres_server", "start_postgres", "shared_servers"}
+
+
+def pytest_report_header() -> list[str]:
+    return header()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SERVER_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("postgres")
