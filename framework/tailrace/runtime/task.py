@@ -1,0 +1,117 @@
+"""The loop that every task runs: poll, stage, write, commit, ack; one thread, nothing in between.
+
+It knows nothing of databases, logs, processes or restarts. Delivery rests on three rules:
+
+* What the source may discard (`ack`) is what the sink has made durable (`commit`), never more.
+* A position is committed together with all that was handed out before it, and only then.
+* There is one way out of any trouble: close both ends, and open them again at the sink's last commit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tailrace.errors import EndOfSource, Fatal
+from tailrace.position import Position
+from tailrace.sink import Sink
+from tailrace.source import Batch, Reporting, Source
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often to commit while the input does not run dry; when it does, the commit follows at once."""
+
+    commit_interval: float = 0.5
+    commit_bytes: int = 16 * 1024 * 1024
+    idle: float = 0.5  # the longest wait of one poll in seconds, and so how late a request to stop may be noticed
+
+
+@dataclass(slots=True)
+class Progress:
+    """The variables of the loop, open to whoever watches it."""
+
+    durable: Position | None = None  # of the last commit
+    ready: Position | None = None  # where to resume once all that was written is durable; None: that cannot be said
+    records: int = 0  # written since the start; `bytes` likewise, by the source's figures
+    bytes: int = 0
+    commits: int = 0
+    uncommitted_bytes: int = 0
+    waiting_since: float | None = None  # when the oldest item came that is not committed, by the loop's clock
+
+
+def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
+    name: str,
+    source: Source[A],
+    stage: Callable[[Sequence[A]], Sequence[B]],
+    sink: Sink[B],
+    *,
+    pace: Pace = Pace(),
+    stopping: Callable[[], bool] = lambda: False,
+    until_current: bool = False,
+    watch: Callable[[Progress], None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Move items from `source` through `stage` into `sink`, until stopped, at the end, or current.
+
+    `stopping` and `watch` are called once a turn. `until_current` ends the task once the source has caught up with
+    where its other side stood when it was opened, and all of that is committed. Raises whatever a plug-in raises.
+    """
+    now = Progress()
+    with closing(sink), closing(source):
+        now.durable = now.ready = sink.open(name)
+        source.open(now.durable)
+        watch(now)
+        timeout = 0.0
+        while True:
+            stop = stopping()
+            batch, ended = (Batch[A](), False) if stop else _poll(source, timeout)
+            if batch.items:
+                now.waiting_since = clock() if now.waiting_since is None else now.waiting_since
+                if staged := stage(batch.items):
+                    sink.write(staged)
+                now.ready = batch.position  # also where it is None: the sink is now ahead of any older position
+                now.records += len(staged)
+                now.bytes += batch.size
+                now.uncommitted_bytes += batch.size
+            elif batch.position is not None:
+                now.ready = batch.position
+            end = stop or ended or (until_current and _current(source, silent=timeout > 0 and not batch.items))
+            if (position := _due(now, pace, clock, at_once=end or not batch.items)) is not None:
+                sink.commit(position)
+                now.durable, now.uncommitted_bytes, now.waiting_since = position, 0, None
+                now.commits += 1
+            source.ack(now.durable)
+            watch(now)
+            if ended and now.waiting_since is not None:
+                raise Fatal(f"task {name}: the source ended without a position for its last items")
+            if stop or (end and now.waiting_since is None):
+                return
+            # Straight after a batch only look whether there is more: if there is not, commit rather than wait.
+            timeout = 0.0 if batch.items else pace.idle
+
+
+def _poll(source: Source[A], timeout: float) -> tuple[Batch[A], bool]:
+    try:
+        return source.poll(timeout), False
+    except EndOfSource:
+        return Batch(), True
+
+
+def _due(now: Progress, pace: Pace, clock: Callable[[], float], *, at_once: bool) -> Position | None:
+    """Return the position to commit now, if there is one, and something that it would make durable."""
+    if now.waiting_since is None:
+        return now.ready if now.ready != now.durable else None  # moved on without items: let the source discard them
+    full = now.uncommitted_bytes >= pace.commit_bytes or clock() - now.waiting_since >= pace.commit_interval
+    return now.ready if at_once or full else None
+
+
+def _current(source: Source[A], *, silent: bool) -> bool:
+    """Whether the source has caught up; one that cannot tell has when it was silent for a whole poll."""
+    return source.report().caught_up if isinstance(source, Reporting) else silent
