@@ -1,0 +1,67 @@
+# One entrance for people and for CI. Python 3.11 or newer, make and a C compiler are all that must be there before.
+#
+#   make demo     an embedded Postgres, a shop that trades, a worker, a live view
+#   make test     installs what the tests need, checks, and runs all tests
+#   make check    format, lint, types, layers
+#   make bench    all benchmarks
+#
+# PYTHON=python3.12 chooses an interpreter; ARGS="--seconds 20" is handed to the demo, PYTEST_ARGS="-k slot" to pytest.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := framework connectors schemas tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help venv system check test pytest demo bench clean
+
+# $(call timed,name,command): run, then say how long it took.
+timed = @start=$$(date +%s); echo "== $(1)"; $(2) && echo "== $(1): ok, $$(( $$(date +%s) - start )) s" \
+	|| { echo "== $(1): FAILED after $$(( $$(date +%s) - start )) s"; exit 1; }
+
+help:
+	@sed -n '3,8s/^# *//p' Makefile
+
+# The stamps make both installs happen once for each content of pyproject.toml.
+.venv/installed-for-tests: pyproject.toml .venv/created
+	$(call timed,install,$(BIN)/python -m pip install --quiet --editable . --group dev)
+	@touch $@ .venv/installed-for-demo
+
+.venv/installed-for-demo: pyproject.toml .venv/created
+	$(call timed,install,$(BIN)/python -m pip install --quiet --editable ".[demo]")
+	@touch $@
+
+.venv/created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@.ci/system-packages venv $(PYTHON)
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+venv: .venv/installed-for-tests
+
+system:
+	$(call timed,system packages,.ci/system-packages tests)
+
+check: venv
+	$(call timed,ruff format,$(BIN)/ruff format --check .)
+	$(call timed,ruff check,$(BIN)/ruff check .)
+	$(call timed,mypy,$(BIN)/mypy $(SOURCES))
+	$(call timed,layers,$(BIN)/lint-imports)
+
+pytest: venv
+	$(call timed,pytest,$(BIN)/pytest $(PYTEST_ARGS))
+
+# In this order: quick answers first. A stage that fails ends the run, and so does a pytest that finds no test.
+test: system check
+	@$(MAKE) --no-print-directory pytest
+
+demo: .venv/installed-for-demo
+	@$(BIN)/tailrace demo $(ARGS)
+
+bench: venv
+	@for benchmark in benchmarks/bench_*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find framework connectors schemas tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
