@@ -9,7 +9,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := framework connectors schemas tests benchmarks
+SOURCES := framework connectors schemas tests $(wildcard benchmarks/*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv system check test pytest demo bench clean
@@ -23,11 +23,11 @@ help:
 
 # The stamps make both installs happen once for each content of pyproject.toml.
 .venv/installed-for-tests: pyproject.toml .venv/created
-	$(call timed,install,$(BIN)/python -m pip install --quiet --editable . --group dev)
+	$(call timed,install,$(BIN)/python -m pip install -qq --editable . --group dev)
 	@touch $@ .venv/installed-for-demo
 
 .venv/installed-for-demo: pyproject.toml .venv/created
-	$(call timed,install,$(BIN)/python -m pip install --quiet --editable ".[demo]")
+	$(call timed,install,$(BIN)/python -m pip install -qq --editable ".[demo]")
 	@touch $@
 
 .venv/created:
@@ -35,7 +35,7 @@ help:
 		|| { echo "$(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 ..." >&2; exit 2; }
 	@.ci/system-packages venv $(PYTHON)
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
 	@touch $@
 
 venv: .venv/installed-for-tests
