@@ -11,7 +11,7 @@ from layers import rules
 
 Rule = Callable[[str], Iterator[str]]
 
-LONG = "def f():\n" + "    x = 1\n" * 40
+LONG = "def f():\n" + "    x = 1\n" * 41
 DEEP = """
 def f():
     for a in b:
@@ -73,7 +73,7 @@ def test_a_breach_is_found(rule: Rule, text: str) -> None:
     ("rule", "text"),
     [
         (rules.too_long, "x = 1\n" * 400),
-        (rules.functions_too_long, 'def f():\n    """Say\n    it."""\n' + "    x = 1\n" * 39),
+        (rules.functions_too_long, 'def f():\n    """Say\n    it."""\n' + "    # so\n\n    x = 1\n" * 40),
         (rules.functions_too_deep, ELIFS),
         (rules.functions_too_deep, NESTED_WITH),
         (rules.unfinished, "# a method todos is fine\n"),
