@@ -1,0 +1,117 @@
+"""Every way to install the project works, away from the checkout, in a virtual environment of its own.
+
+The wheel is installed with all that it asks for, as a user does it. The other ways differ in where our files come
+from only, so they see the libraries of the environment that runs the tests (not its copy of this project).
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+
+LOAD_PLUGINS = """
+from importlib.metadata import entry_points
+import tailrace
+groups = ["tailrace.sources", "tailrace.log_backends"]
+print(*sorted(point.load().__name__ for group in groups for point in entry_points(group=group)))
+print(tailrace.__file__)
+"""
+
+
+def run(command: list[str | Path], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+class Environment:
+    """A fresh virtual environment; `with_libraries` lets it see those of the environment that runs the tests."""
+
+    def __init__(self, folder: Path, *, with_libraries: bool = False) -> None:
+        venv.create(folder / "venv", symlinks=True)
+        self.folder = folder
+        self.bin = folder / "venv" / "bin"
+        if with_libraries:
+            site = run([self.bin / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], folder)
+            # Folders named in a .pth file are searched, but .pth files in them (our editable install) are not read.
+            (Path(site.strip()) / "libraries.pth").write_text(sysconfig.get_path("purelib"))
+
+    def install(self, *arguments: str | Path) -> None:
+        self.pip("install", "-qq", *arguments)
+
+    def pip(self, *arguments: str | Path) -> None:
+        """Run the pip of the tests for this environment: making one of its own takes seconds."""
+        run([sys.executable, "-m", "pip", "--python", self.bin / "python", *arguments], self.folder)
+
+    def works(self) -> Path:
+        """Check command and plug-ins; return where the package was imported from."""
+        assert "Usage" in run([self.bin / "tailrace", "--help"], self.folder)
+        loaded, imported = run([self.bin / "python", "-c", LOAD_PLUGINS], self.folder).splitlines()
+        assert loaded == "BundledLog PostgresSource"
+        return Path(imported)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project's files as git knows them: a build leaves things behind in the tree that it builds."""
+    copy = tmp_path_factory.mktemp("source")
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for line in listed.stdout.splitlines():
+        if (ROOT / line).is_file():
+            (copy / line).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / line, copy / line)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run([sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--wheel-dir", folder, source], folder)
+    [built] = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[Environment]:
+    yield Environment(tmp_path, with_libraries=True)
+    shutil.rmtree(tmp_path)
+
+
+def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    packages = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
+    assert packages == {"tailrace", "tailrace_postgres", "tailrace_schemas"}
+    assert {f"{package}/py.typed" for package in packages} <= set(names)
+
+
+def test_the_wheel_brings_what_it_needs(wheel: Path, tmp_path: Path) -> None:
+    environment = Environment(tmp_path)
+    environment.install(wheel)
+    assert environment.works().is_relative_to(tmp_path)
+    environment.pip("check")
+    shutil.rmtree(tmp_path)
+
+
+def test_pip_install(environment: Environment, source: Path) -> None:
+    environment.install("--no-deps", source)
+    assert environment.works().is_relative_to(environment.folder)
+
+
+def test_pip_install_editable(environment: Environment, source: Path) -> None:
+    environment.install("--no-deps", "--editable", source)
+    assert environment.works() == source / "framework" / "tailrace" / "__init__.py"
