@@ -10,12 +10,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from tailrace.errors import Fatal, TailraceError
+
 AvroSchema: TypeAlias = "Mapping[str, object] | Sequence[object] | str"
 """An Avro schema as parsed JSON."""
 
 Compatibility: TypeAlias = Literal[
     "NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"
 ]
+
+
+class UnknownSchema(TailraceError):
+    """There is no such subject, version or id in the registry."""
+
+
+class IncompatibleSchema(Fatal):
+    """The schema breaks the compatibility level of its subject; `problems` says what, field by field."""
+
+    def __init__(self, subject: str, level: str, problems: Sequence[str]) -> None:
+        super().__init__(
+            f"schema of {subject} breaks its compatibility level {level}: {'; '.join(problems)}",
+            hint=f"make the change compatible, or lower the level of {subject}",
+        )
+        self.subject = subject
+        self.problems = tuple(problems)
 
 
 @dataclass(frozen=True, slots=True)

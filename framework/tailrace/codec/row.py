@@ -1,0 +1,139 @@
+"""Rows as pieces: one piece of output for each column, from wire cells or from values.
+
+A piece is a column's share of the encoded row: Avro bytes, or a JSON value. The same pieces, picked by the key's
+columns, make the key. Cells that are null or were not sent get pieces that were made beforehand; that they occurred is
+noted in `marks`, which costs nothing where there are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from tailrace.codec.avro_writer import UNFIT
+from tailrace.codec.fallback import fallback
+from tailrace.errors import BadRecord
+from tailrace.event import Cell, Column, Row, Table
+from tailrace.schema import UNAVAILABLE, Schema, Unavailable, Value
+
+P = TypeVar("P")
+P_co = TypeVar("P_co", covariant=True)
+
+FromCell: TypeAlias = Callable[[bytes], P]
+FromValue: TypeAlias = Callable[..., P]
+
+REFUSED = (BadRecord, *UNFIT)
+
+
+class Form(Protocol[P_co]):
+    """How values of a schema are written: Avro or JSON."""
+
+    def value_writer(self, schema: Schema) -> FromValue[P_co]:
+        """Return the function from a value, null included where it is optional, to its piece."""
+        ...
+
+    def cell_writer(self, column: Column) -> FromCell[P_co]:
+        """Return the function from a cell's bytes to its piece."""
+        ...
+
+
+@dataclass(slots=True)
+class Marks:
+    """What was special about the rows written since the last `clear`."""
+
+    unavailable: list[str] = field(default_factory=list)
+    """Columns that the database did not send."""
+    defaulted: list[str] = field(default_factory=list)
+    """Required columns that were null."""
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.unavailable.clear()
+        self.defaulted.clear()
+
+
+class RowWriter(Generic[P]):
+    """Writes the rows of one version of a table."""
+
+    def __init__(self, table: Table, form: Form[P]) -> None:
+        self._table = table
+        self.marks = Marks()
+        self._from_cell = [_cell_piece(column, form, self.marks) for column in table.columns]
+        self._from_value = [_value_piece(column, form, self.marks) for column in table.columns]
+
+    def cells(self, cells: Sequence[Cell]) -> list[P]:
+        """Return the pieces of a row in wire form; raises `BadRecord` naming table and column."""
+        try:
+            return [write(cell) for write, cell in zip(self._from_cell, cells, strict=True)]
+        except REFUSED:
+            raise self._located(self._from_cell, cells) from None  # what went wrong may quote the value
+
+    def row(self, row: Row) -> list[P]:
+        """Return the pieces of a row of values; raises `BadRecord` naming table and column."""
+        columns = self._table.columns
+        try:
+            values = [row[column.name] for column in columns]
+        except KeyError:
+            missing = ", ".join([column.name for column in columns if column.name not in row])
+            raise BadRecord(f"row of {self._table.id} lacks column {missing}") from None
+        try:
+            return [write(value) for write, value in zip(self._from_value, values, strict=True)]
+        except REFUSED:
+            raise self._located(self._from_value, values) from None
+
+    def _located(self, writers: Sequence[Callable[..., P]], row: Sequence[object]) -> BadRecord:
+        columns = self._table.columns
+        if len(row) != len(columns):
+            return BadRecord(f"row of {self._table.id} has {len(row)} cells for {len(columns)} columns")
+        for column, write, value in zip(columns, writers, row, strict=True):
+            try:
+                write(value)
+            except BadRecord as error:
+                return BadRecord(f"cannot encode {self._table.id} column {column.name}: {error.message}")
+            except UNFIT:
+                return BadRecord(
+                    f"cannot encode {self._table.id} column {column.name}: value does not fit {column.schema.type}"
+                )
+        return BadRecord(f"cannot encode a row of {self._table.id}")
+
+
+def _cell_piece(column: Column, form: Form[P], marks: Marks) -> Callable[[Cell], P]:
+    write = form.cell_writer(column)
+    special = _special_piece(column, form, marks)
+
+    def piece(cell: Cell) -> P:
+        if cell is None or cell is UNAVAILABLE:
+            return special(cell)
+        return write(cell)
+
+    return piece
+
+
+def _value_piece(column: Column, form: Form[P], marks: Marks) -> Callable[[Value], P]:
+    write = form.value_writer(column.schema)
+    special = _special_piece(column, form, marks)
+
+    def piece(value: Value) -> P:
+        if value is None or value is UNAVAILABLE:
+            return special(value)
+        return write(value)
+
+    return piece
+
+
+def _special_piece(column: Column, form: Form[P], marks: Marks) -> Callable[[Unavailable | None], P]:
+    write = form.value_writer(column.schema)
+    name, optional = column.name, column.schema.optional
+    null = write(fallback(column.schema))
+    placeholder = null if column.placeholder is None else write(column.placeholder)
+
+    def piece(cell: Unavailable | None) -> P:
+        if cell is None:
+            if not optional:
+                marks.defaulted.append(name)
+            return null
+        marks.unavailable.append(name)
+        return placeholder
+
+    return piece
