@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 from tailrace.position import Position
 
@@ -84,3 +86,24 @@ class OffsetsBeside(Generic[T]):
     def close(self) -> None:
         """Close the destination."""
         self._sink.close()
+
+
+class SinkConfig(BaseModel):
+    """The settings that every sink from the log has; a sink's own `Config` extends it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: str
+    topics: list[str] = Field(min_length=1, description="globs of the topics to load")
+    commit_interval: PositiveFloat = Field(0.5, description="longest time in seconds between commits under load")
+    commit_bytes: int = Field(16 * 1024 * 1024, gt=0, description="most bytes between commits under load")
+
+
+class SinkPlugin(Protocol[T_contra]):
+    """What the entry points of `tailrace.sinks` name: a class to be built from its settings."""
+
+    Config: ClassVar[type[SinkConfig]]
+
+    def __call__(self, name: str, config: SinkConfig) -> Sink[T_contra] | PlainSink[T_contra]:
+        """Build the sink `name`, of stored records; does no I/O."""
+        ...

@@ -1,1 +1,1 @@
-"""config."""
+"""The config file: reading, placeholders, validation, and keeping secrets out of sight."""

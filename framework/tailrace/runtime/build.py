@@ -1,0 +1,224 @@
+"""From the config file to tasks: which plug-ins, with which settings, and how they are joined.
+
+Everything here is checked before anything is started, and nothing here does I/O but reading plug-ins' code. The worker
+makes a `TaskSpec` for each task; the task's own process builds the `Task` from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from tailrace.codec.encoder import ChangeEncoder
+from tailrace.config.settings import Block, Settings
+from tailrace.errors import ConfigError
+from tailrace.log.backend import LogBackend
+from tailrace.runtime.logs import LogSettings
+from tailrace.runtime.offsets import FileOffsets
+from tailrace.runtime.plugins import find_plugin, plugin_config
+from tailrace.runtime.stage import BadRecords, ChangeStage
+from tailrace.runtime.state import Kind
+from tailrace.runtime.task import Pace
+from tailrace.sink import OffsetsBeside, Sink, SinkConfig
+from tailrace.source import Source, SourceConfig
+from tailrace.transform import Transform
+
+
+class TaskSpec(BaseModel):
+    """All that a task's process has to know. It holds secrets: it goes through a pipe, never to a disk or a log."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    kind: Kind
+    block: dict[str, object]
+    log: dict[str, object]
+    folder: Path
+    worker_folder: Path
+    """Where sinks that cannot keep a position have it kept."""
+    secrets: frozenset[str] = frozenset()
+    until_current: bool = False
+    stop_timeout: float = 30.0
+    logging: LogSettings = LogSettings()
+
+    @property
+    def path(self) -> str:
+        """The block's place in the config file."""
+        return f"{'connectors' if self.kind == 'source' else 'sinks'}.{self.name}"
+
+    @property
+    def type(self) -> str:
+        """The plug-in's name."""
+        return str(self.block.get("type", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The parts that the loop joins."""
+
+    source: Source[Any]
+    stage: Callable[[Sequence[Any]], Sequence[Any]]
+    sink: Sink[Any]
+    pace: Pace
+    warnings: Callable[[], Sequence[str]]
+    bad_records: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a worker is to run."""
+
+    settings: Settings
+    folder: Path
+    """Where the worker keeps its lock and state."""
+    tasks: Sequence[TaskSpec]
+
+
+def plan_worker(
+    settings: Settings, *, only: Sequence[str] = (), logging: LogSettings | None = None, until_current: bool = False
+) -> Plan:
+    """Check every block of `settings` and return the tasks, all or only the named; raises `ConfigError`."""
+    folder = worker_folder(settings)
+    blocks: list[tuple[Kind, str, Block]] = [
+        *(("source", name, block) for name, block in settings.connectors.items()),
+        *(("sink", name, block) for name, block in settings.sinks.items()),
+    ]
+    specs = [
+        TaskSpec(
+            name=name,
+            kind=kind,
+            block=dict(block),
+            log=dict(settings.log),
+            folder=settings.folder,
+            worker_folder=folder,
+            secrets=settings.secrets,
+            until_current=until_current,
+            stop_timeout=settings.worker.stop_timeout,
+            logging=logging or LogSettings(),
+        )
+        for kind, name, block in blocks
+    ]
+    if not specs:
+        raise ConfigError(f"{settings.file}: nothing to run", hint="name at least one connector under connectors:")
+    _check_prefixes({spec.name: source_config(spec) for spec in specs if spec.kind == "source"})
+    for spec in specs:
+        if spec.kind == "sink":
+            sink_config(spec)
+    if missing := [name for name in only if name not in {spec.name for spec in specs}]:
+        known = ", ".join(spec.name for spec in specs)
+        raise ConfigError(f"no connector named {', '.join(missing)} in {settings.file}", hint=f"there are: {known}")
+    return Plan(settings, folder, [spec for spec in specs if not only or spec.name in only])
+
+
+def log_config(block: Block, folder: Path, secrets: frozenset[str] = frozenset()) -> Any:
+    """Return the settings of the log as its back-end's own `Config`."""
+    plugin = find_plugin("tailrace.log_backends", block, "log")
+    return plugin_config(plugin, block, "log", folder=folder, secrets=secrets)
+
+
+def build_log(block: Block, folder: Path, secrets: frozenset[str] = frozenset()) -> LogBackend:
+    """Return the log that `block` describes."""
+    plugin = find_plugin("tailrace.log_backends", block, "log")
+    log: LogBackend = plugin(plugin_config(plugin, block, "log", folder=folder, secrets=secrets))
+    return log
+
+
+def worker_folder(settings: Settings) -> Path:
+    """Return where the worker keeps its lock and state: with the log, so that one copy of it is a whole backup."""
+    if settings.worker.path is not None:
+        return settings.worker.path
+    path = getattr(log_config(settings.log, settings.folder, settings.secrets), "path", None)
+    return path if isinstance(path, Path) else settings.folder / "tailrace-worker"
+
+
+def source_config(spec: TaskSpec) -> SourceConfig:
+    """Return the checked settings of a source, its topic prefix filled in; checks its transforms too."""
+    plugin = find_plugin("tailrace.sources", spec.block, spec.path)
+    own = {key: value for key, value in spec.block.items() if key != "transforms"}
+    config: SourceConfig = plugin_config(plugin, own, spec.path, folder=spec.folder, secrets=spec.secrets)
+    build_transforms(spec)
+    return config if config.topic_prefix else config.model_copy(update={"topic_prefix": spec.name})
+
+
+def sink_config(spec: TaskSpec) -> SinkConfig:
+    """Return the checked settings of a sink."""
+    plugin = find_plugin("tailrace.sinks", spec.block, spec.path)
+    config: SinkConfig = plugin_config(plugin, spec.block, spec.path, folder=spec.folder, secrets=spec.secrets)
+    return config
+
+
+def build_source(spec: TaskSpec, config: SourceConfig) -> Source[Any]:
+    """Return the source alone, as `tailrace check` needs it."""
+    source: Source[Any] = find_plugin("tailrace.sources", spec.block, spec.path)(spec.name, config)
+    return source
+
+
+def build_transforms(spec: TaskSpec) -> list[Transform]:
+    """Return the transforms of a connector's `transforms:` list, in order."""
+    blocks = spec.block.get("transforms") or []
+    if not isinstance(blocks, list):
+        raise ConfigError(f"{spec.path}.transforms: must be a list")
+    transforms: list[Transform] = []
+    for index, block in enumerate(blocks):
+        path = f"{spec.path}.transforms[{index}]"
+        if not isinstance(block, Mapping):
+            raise ConfigError(f"{path}: must be keys and values")
+        plugin = find_plugin("tailrace.transforms", block, path)
+        transforms.append(plugin(plugin_config(plugin, block, path, folder=spec.folder, secrets=spec.secrets)))
+    return transforms
+
+
+def build_task(spec: TaskSpec) -> Task:
+    """Return the parts of a task, joined but not opened."""
+    return _source_task(spec) if spec.kind == "source" else _sink_task(spec)
+
+
+def _source_task(spec: TaskSpec) -> Task:
+    config = source_config(spec)
+    log = build_log(spec.log, spec.folder, spec.secrets)
+    encoder = ChangeEncoder(log.registry(), config)
+    bad_records = BadRecords(spec.name, config.errors, f"{config.topic_prefix}.dead-letter")
+    return Task(
+        source=build_source(spec, config),
+        stage=ChangeStage(encoder, bad_records, build_transforms(spec)),
+        sink=log.writer(),
+        pace=Pace(config.commit_interval, config.commit_bytes),
+        warnings=lambda: encoder.warnings,
+        bad_records=lambda: bad_records.count,
+    )
+
+
+def _sink_task(spec: TaskSpec) -> Task:
+    config = sink_config(spec)
+    log = build_log(spec.log, spec.folder, spec.secrets)
+    made = find_plugin("tailrace.sinks", spec.block, spec.path)(spec.name, config)
+    # A sink that can commit keeps its position itself; one that can only flush has it kept beside.
+    sink: Sink[Any] = made if hasattr(made, "commit") else OffsetsBeside(made, sink_offsets(spec.worker_folder))
+    return Task(
+        source=log.reader(config.topics),
+        stage=lambda records: records,
+        sink=sink,
+        pace=Pace(config.commit_interval, config.commit_bytes),
+        warnings=list,
+        bad_records=lambda: 0,
+    )
+
+
+def sink_offsets(folder: Path) -> FileOffsets:
+    """Return where the positions of sinks are kept that cannot keep their own."""
+    return FileOffsets(folder / "worker" / "offsets")
+
+
+def _check_prefixes(configs: Mapping[str, SourceConfig]) -> None:
+    """Two connectors that write the same topics would fight over them, and mix what no reader could tell apart."""
+    owners: dict[str, str] = {}
+    for name, config in configs.items():
+        if (owner := owners.setdefault(config.topic_prefix, name)) != name:
+            raise ConfigError(
+                f'connectors.{name}.topic_prefix: "{config.topic_prefix}" is the prefix of connector {owner} already',
+                hint="give each connector a topic_prefix of its own",
+            )

@@ -1,0 +1,57 @@
+"""Structured logs to stderr, for people or as JSON lines; whatever looks like a secret is masked on its way out."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
+
+import structlog
+from pydantic import BaseModel, ConfigDict
+
+from tailrace.config.masking import Masker
+
+LogFormat: TypeAlias = Literal["console", "json"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
+class LogSettings(BaseModel):
+    """How to log."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: LogFormat = "console"
+    level: LogLevel = "info"
+
+
+def configure_logs(settings: LogSettings, secrets: Iterable[str] = ()) -> None:
+    """Send structlog's events, and warnings of other libraries' loggers, to stderr."""
+    masker = Masker(secrets)
+
+    def mask(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {key: masker.tree(value, key) for key, value in event.items()}
+
+    rendering: list[structlog.typing.Processor] = (
+        [structlog.processors.format_exc_info, mask, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        if settings.format == "json"
+        else [
+            structlog.processors.format_exc_info,
+            mask,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False),
+        ]
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *rendering,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(settings.level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", force=True
+    )

@@ -1,0 +1,74 @@
+"""Tells the worker, about once a second, how a task is doing; it sits in the task's process and watches the loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tailrace.runtime.build import Task
+from tailrace.runtime.state import Phase, TaskMessage, TaskReport
+from tailrace.runtime.task import Progress
+from tailrace.source import Report, Reporting
+
+REPORT_INTERVAL = 1.0
+"""Seconds between reports; also the grain of everything that `tailrace status` shows."""
+
+
+class Meter:
+    """Called by the loop once a turn; sends a report when one is due."""
+
+    def __init__(
+        self, task: Task, send: Callable[[TaskMessage], None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._task = task
+        self._send = send
+        self._clock = clock
+        self._due = float("-inf")
+        self._commits = 0
+        self._committed_at: float | None = None
+        self._told = Report()
+        self._progress = Progress()
+
+    def opening(self) -> None:
+        """Say that the task is about to connect."""
+        self._send(TaskMessage(report=TaskReport(phase="opening")))
+
+    def __call__(self, progress: Progress) -> None:
+        """Take note of the loop's progress; `progress.waiting_since` is by the same clock as the meter's."""
+        now = self._clock()
+        self._progress = progress
+        moved, due = progress.commits != self._commits, now >= self._due
+        if moved:
+            self._commits, self._committed_at = progress.commits, now
+        if (moved or due) and isinstance(self._task.source, Reporting):
+            self._told = self._task.source.report()
+        if due:
+            self._due = now + REPORT_INTERVAL
+            self._send(TaskMessage(report=self._report(now)))
+
+    def last(self) -> None:
+        """Send what is known after both ends were closed."""
+        self._send(TaskMessage(report=self._report(self._clock())))
+
+    def _report(self, now: float) -> TaskReport:
+        told, progress = self._told, self._progress
+        phase: Phase = "snapshot" if told.snapshot is not None else "streaming"
+        return TaskReport(
+            phase=phase,
+            position=told.position,
+            server_position=told.server_position,
+            durable=progress.durable,
+            lag_bytes=told.lag_bytes,
+            lag_seconds=told.lag_seconds,
+            heard_seconds=told.heard_seconds,
+            caught_up=told.caught_up,
+            snapshot=told.snapshot,
+            details=told.details,
+            records=progress.records,
+            bytes=progress.bytes,
+            commits=progress.commits,
+            bad_records=self._task.bad_records(),
+            commit_seconds=None if self._committed_at is None else now - self._committed_at,
+            waiting_seconds=None if progress.waiting_since is None else now - progress.waiting_since,
+            warnings=list(self._task.warnings()),
+        )

@@ -1,0 +1,129 @@
+"""The process of one task: `python -m tailrace.runtime.process`, started by the supervisor and by nobody else.
+
+    stdin    one line, the `TaskSpec` as JSON; then nothing: its end says that the worker is gone
+    stdout   `TaskMessage`s as JSON lines: reports, and at the end either `ended` or a `failure`
+    stderr   logs
+    SIGTERM  finish the batch, commit, acknowledge, close, exit 0
+
+Restarts are not decided here: a process that fails says why, and exits.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+import structlog
+
+from tailrace.config.masking import Masker
+from tailrace.runtime.build import TaskSpec, build_task
+from tailrace.runtime.logs import configure_logs
+from tailrace.runtime.meter import Meter
+from tailrace.runtime.restart import failure_of
+from tailrace.runtime.state import TaskMessage
+from tailrace.runtime.task import run_task
+
+FAILED = 1
+
+
+class StopRequest:
+    """Set by SIGTERM, or by the death of the worker, in which case the process does not outlive the drain for long."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        """Whether the task is to stop."""
+        return self._asked
+
+    def ask(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """Ask for the drain."""
+        self._asked = True
+
+    def follow(self, lifeline: int, grace: float) -> None:
+        """Watch `lifeline`, a pipe whose other end the worker holds.
+
+        A thread, since the loop may be deep in a call of libpq when the worker dies. It touches nothing of the task:
+        it sets the flag, and after `grace` seconds ends a process that could not drain; that is as safe as a crash.
+        """
+
+        def wait() -> None:
+            while os.read(lifeline, 4096):
+                pass
+            self.ask()
+            time.sleep(grace)
+            os._exit(FAILED)
+
+        threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+
+class Mouth:
+    """Writes messages to the worker; whatever else wants to print goes to stderr from now on."""
+
+    def __init__(self) -> None:
+        self._descriptor = os.dup(1)
+        os.dup2(2, 1)
+
+    def say(self, message: TaskMessage) -> None:
+        """Send one line; a worker that is gone is no reason to fail, the lifeline takes care of it."""
+        data = message.model_dump_json().encode() + b"\n"
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except BrokenPipeError:
+            return
+
+
+def main() -> int:
+    """Run the task that stdin describes; return the exit code."""
+    stop = StopRequest()
+    signal.signal(signal.SIGTERM, stop.ask)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which asks for the drain in its order
+    spec = TaskSpec.model_validate_json(read_line(0))
+    mouth = Mouth()
+    stop.follow(0, spec.stop_timeout)
+    configure_logs(spec.logging, spec.secrets)
+    structlog.contextvars.bind_contextvars(task=spec.name)
+    try:
+        _run(spec, stop, mouth)
+    except Exception as error:  # noqa: BLE001 - the process boundary: whatever it was, the supervisor is told
+        mouth.say(TaskMessage(failure=failure_of(error).masked(Masker(spec.secrets))))
+        return FAILED
+    mouth.say(TaskMessage(ended="stopped" if stop() else "finished"))
+    return 0
+
+
+def _run(spec: TaskSpec, stop: StopRequest, mouth: Mouth) -> None:
+    task = build_task(spec)
+    meter = Meter(task, mouth.say)
+    meter.opening()
+    run_task(
+        spec.name,
+        task.source,
+        task.stage,
+        task.sink,
+        pace=task.pace,
+        stopping=stop,
+        until_current=spec.until_current,
+        watch=meter,
+    )
+    meter.last()
+
+
+def read_line(descriptor: int) -> bytes:
+    """Read up to the end of line, unbuffered: what follows belongs to the lifeline."""
+    parts: list[bytes] = []
+    while not parts or not parts[-1].endswith(b"\n"):
+        part = os.read(descriptor, 65536)
+        if not part:
+            break
+        parts.append(part)
+    return b"".join(parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

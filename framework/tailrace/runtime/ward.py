@@ -1,0 +1,261 @@
+"""One task as the worker sees it: started, listened to, restarted, given up; and its state in one model."""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from tailrace.config.settings import WorkerSettings
+from tailrace.runtime.build import TaskSpec
+from tailrace.runtime.child import Child
+from tailrace.runtime.restart import Failure, Restart, RestartPolicy, decide, failure_of_exit
+from tailrace.runtime.state import State, TaskReport, TaskState
+
+log = structlog.get_logger()
+
+RATE_WINDOW = 5.0
+"""Seconds that rates are averaged over."""
+SILENT_SERVER = 60.0
+"""Seconds without a word from a server after which a task is unhealthy; Postgres says something every 30 s."""
+STUCK_COMMIT = 60.0
+"""Seconds that items may wait for their commit before the task is unhealthy."""
+LONG_OPENING = 60.0
+"""Seconds of connecting after which a task is unhealthy; creating a slot waits for every open transaction."""
+
+_MODULE = "tailrace.runtime.process"
+
+
+class Ward:
+    """Keeps one task running. Called by the supervisor's one thread; times are of its clock."""
+
+    def __init__(self, spec: TaskSpec, settings: WorkerSettings) -> None:
+        self.spec = spec
+        self.child: Child | None = None
+        self.state: State = "UNASSIGNED"
+        self.drained = True
+        """False after a stop in which the process had to be killed or failed."""
+        self._settings = settings
+        self._policy = RestartPolicy(
+            delay=settings.restart_delay, delay_max=settings.restart_delay_max, limit=settings.restart_limit
+        )
+        self._stopping_at: float | None = None
+        self._finished = False
+        self._next_at: float | None = None
+        self._started_at = 0.0
+        self._running_since: float | None = None
+        self._heard_at = 0.0
+        self._report = TaskReport(phase="")
+        self._failure: Failure | None = None
+        self._failed_at: datetime | None = None
+        self._told: Failure | str = ""
+        self._attempt = 0
+        self._restarts = 0
+        self._before = (0, 0, 0)
+        self._samples: deque[tuple[float, int, int]] = deque()
+
+    @property
+    def down(self) -> bool:
+        """Whether nothing runs, and nothing will by itself."""
+        return self.child is None and self._next_at is None
+
+    def start(self, now: float) -> None:
+        """Start the process."""
+        self.child = Child(_MODULE, self.spec.model_dump_json())
+        self._started_at = self._heard_at = now
+        self._next_at = self._running_since = None
+        self._told = ""
+        if self.state != "RESTARTING":
+            self.state = "UNASSIGNED"
+        log.info("task started", task=self.spec.name, kind=self.spec.kind, type=self.spec.type, pid=self.child.pid)
+
+    def stop(self, now: float) -> None:
+        """Ask for the drain; a task that waits for its restart is not started again."""
+        if self._stopping_at is not None:
+            return
+        self._stopping_at = now
+        self._next_at = None
+        if self.child is not None:
+            self.child.stop()
+        elif self.state == "RESTARTING":
+            self.state = "UNASSIGNED"
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self.child is not None:
+            self.child.kill()
+
+    def turn(self, now: float) -> None:
+        """Take in what has happened since the last turn, and do what is due."""
+        if self.child is not None:
+            self._listen(self.child, now)
+            code = self.child.ended()
+            if code is not None:
+                self._listen(self.child, now)
+                self._ended(code, now)
+            else:
+                self._watch(self.child, now)
+        elif self._next_at is not None and now >= self._next_at:
+            self.start(now)
+
+    def _listen(self, child: Child, now: float) -> None:
+        for message in child.read():
+            self._heard_at = now
+            if message.report is not None:
+                self._take(message.report, now)
+            if message.failure is not None:
+                self._told = message.failure
+            elif message.ended:
+                self._told = message.ended
+
+    def _take(self, report: TaskReport, now: float) -> None:
+        self._report = report
+        if report.phase == "opening":
+            return
+        if self._running_since is None:
+            self._running_since = now
+            self.state = "RUNNING"
+            log.info("task running", task=self.spec.name, position=report.position)
+        # Progress is a commit; an idle task that has kept running for long has done its best, too.
+        if report.commits or now - self._running_since >= self._policy.delay_max:
+            self._attempt = 0
+        self._samples.append((now, report.records, report.bytes))
+        while self._samples[0][0] < now - RATE_WINDOW and len(self._samples) > 2:
+            self._samples.popleft()
+
+    def _watch(self, child: Child, now: float) -> None:
+        """Kill what does not drain in time, and what has fallen silent while it ran."""
+        if self._stopping_at is not None:
+            if now - self._stopping_at >= self._settings.stop_timeout:
+                log.warning("task killed", task=self.spec.name, reason="did not drain in time")
+                child.kill()
+        elif self.state == "RUNNING" and now - self._heard_at >= self._settings.watchdog:
+            silent = now - self._heard_at
+            self._told = Failure(kind="stuck", message=f"task gave no sign of life for {silent:.0f} s and was killed")
+            child.kill()
+
+    def _ended(self, code: int, now: float) -> None:
+        assert self.child is not None
+        self.child.close()
+        self.child = None
+        self._keep_totals()
+        told = self._told
+        if code == 0 and (self._stopping_at is not None or told == "finished"):
+            self._finished = True
+            self.state = "UNASSIGNED"
+            log.info("task ended", task=self.spec.name, records=self._before[0])
+        elif self._stopping_at is not None:
+            self._ended_in_drain(code, told)
+        elif isinstance(told, Failure):
+            self._failed(told, now)
+        elif told == "stopped":
+            self._failed(Failure(kind="killed", message="task process was asked to stop, but not by its worker"), now)
+        else:
+            self._failed(failure_of_exit(code), now)
+
+    def _ended_in_drain(self, code: int, told: Failure | str) -> None:
+        """Take note of a drain that failed. Nothing is lost: the next start resumes at the last commit."""
+        self.state = "UNASSIGNED"
+        if code == -signal.SIGTERM:
+            return  # it had not come as far as to have anything to drain
+        self.drained = False
+        failure = told if isinstance(told, Failure) else failure_of_exit(code)
+        self._note(failure)
+        log.warning("task did not drain", task=self.spec.name, error=failure.message, hint=failure.hint)
+
+    def _failed(self, failure: Failure, now: float) -> None:
+        self._note(failure)
+        verdict = decide(failure, self._attempt, self._policy)
+        told = {"task": self.spec.name, "kind": failure.kind, "error": failure.message}
+        if failure.hint:
+            told["hint"] = failure.hint
+        if isinstance(verdict, Restart):
+            self.state = "RESTARTING"
+            self._attempt += 1
+            self._restarts += 1
+            self._next_at = now + verdict.delay
+            log.warning("task restarting", **told, attempt=self._attempt, delay=round(verdict.delay, 2))
+            return
+        self.state = "FAILED"
+        if failure.trace:
+            told["trace"] = failure.trace
+        log.error("task failed", **told, reason=verdict.reason)
+
+    def _note(self, failure: Failure) -> None:
+        self._failure, self._failed_at = failure, datetime.now(UTC)
+
+    def _keep_totals(self) -> None:
+        """Add up what the process wrote: the next one counts from zero."""
+        records, size, bad = self._before
+        last = self._report
+        self._before = (records + last.records, size + last.bytes, bad + last.bad_records)
+        self._report = last.model_copy(update={"records": 0, "bytes": 0, "bad_records": 0})
+        self._samples.clear()
+
+    def describe(self, now: float) -> TaskState:
+        """Return the task's state."""
+        report, quiet = self._report, now - self._heard_at if self.child else 0.0
+        rates = self._rates()
+        reason = self._unhealthy(now)
+        waits = self._next_at is not None and self.state == "RESTARTING"
+        phase = "draining" if self.child and self._stopping_at is not None else report.phase
+        return TaskState(
+            name=self.spec.name,
+            kind=self.spec.kind,
+            type=self.spec.type,
+            state=self.state,
+            phase="ended" if self._finished else phase if self.child else "",
+            healthy=not reason,
+            reason=reason,
+            pid=self.child.pid if self.child else None,
+            position=report.position,
+            server_position=report.server_position,
+            durable=report.durable,
+            lag_bytes=report.lag_bytes,
+            lag_seconds=report.lag_seconds,
+            caught_up=report.caught_up,
+            heard_seconds=_older(report.heard_seconds, quiet),
+            commit_seconds=_older(report.commit_seconds, quiet),
+            waiting_seconds=_older(report.waiting_seconds, quiet),
+            snapshot=report.snapshot,
+            details=report.details,
+            records=self._before[0] + report.records,
+            bytes=self._before[1] + report.bytes,
+            records_per_second=rates[0],
+            bytes_per_second=rates[1],
+            bad_records=self._before[2] + report.bad_records,
+            restarts=self._restarts,
+            next_attempt=datetime.now(UTC) + timedelta(seconds=(self._next_at or now) - now) if waits else None,
+            error=self._failure,
+            error_at=self._failed_at,
+            warnings=report.warnings,
+        )
+
+    def _rates(self) -> tuple[float, float]:
+        if len(self._samples) < 2:
+            return 0.0, 0.0
+        (start, records, size), (end, more_records, more_size) = self._samples[0], self._samples[-1]
+        seconds = max(end - start, 1e-9)
+        return round((more_records - records) / seconds, 1), round((more_size - size) / seconds, 1)
+
+    def _unhealthy(self, now: float) -> str:
+        """Return why the task is not healthy: health is progress, not a process that exists."""
+        if self.state in {"FAILED", "RESTARTING"}:
+            return f"{self.state.lower()}: {self._failure.message}" if self._failure else self.state.lower()
+        if self.child is None:
+            return ""
+        report, quiet = self._report, now - self._heard_at
+        if self._running_since is None:
+            opening = now - self._started_at
+            return f"opening for {opening:.0f} s" if opening >= LONG_OPENING else ""
+        if (heard := _older(report.heard_seconds, quiet)) is not None and heard >= SILENT_SERVER:
+            return f"nothing heard from the server for {heard:.0f} s"
+        if (waiting := _older(report.waiting_seconds, quiet)) is not None and waiting >= STUCK_COMMIT:
+            return f"nothing committed for {waiting:.0f} s although there is something to commit"
+        return f"no sign of life for {quiet:.0f} s" if quiet >= SILENT_SERVER else ""
+
+
+def _older(age: float | None, by: float) -> float | None:
+    return None if age is None else round(age + by, 3)
