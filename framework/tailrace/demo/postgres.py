@@ -25,6 +25,7 @@ import psycopg
 import structlog
 
 from tailrace.demo.account import account_for_servers, copy_of_programs, temporary_folder
+from tailrace.demo.guard import Guard
 from tailrace.errors import Fatal
 
 log = structlog.get_logger()
@@ -49,9 +50,6 @@ PORTS = range(20_000, 32_000)
 
 # What a new postmaster says while processes of a killed one are still about, or its port is: both pass.
 PASSING = ("pre-existing shared memory block", "could not create any TCP/IP sockets", "lock file")
-
-# A shell that waits for a line from us. Ours ending without one (kill -9 included) ends the server.
-GUARD = 'read -r word || kill -INT "$0"'
 
 
 def embedded_bin_dir() -> Path:
@@ -90,7 +88,7 @@ class PostgresServer:
         self._folder: Path | None = None
         self._account = account_for_servers()
         self._process: subprocess.Popen[bytes] | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._guard: Guard | None = None
 
     @property
     def port(self) -> int:
@@ -270,9 +268,7 @@ class PostgresServer:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
                 **self._process_options(),
             )  # fmt: skip
-        self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", GUARD, str(self._process.pid)], stdin=subprocess.PIPE, start_new_session=True
-        )
+        self._guard = Guard(self._process.pid)
         while not self._ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop("immediate")
@@ -281,11 +277,11 @@ class PostgresServer:
         return None
 
     def _release(self) -> subprocess.Popen[bytes] | None:
-        """Forget the process, and call the guard off: the process id may soon be another's."""
+        """Forget the process, and call its guard off."""
         process, guard = self._process, self._guard
         self._process = self._guard = None
         if guard is not None:
-            guard.communicate(b"done\n")
+            guard.dismiss()
         return process
 
     def _ready(self) -> bool:

@@ -1,0 +1,87 @@
+"""The demo's folder: it is the worker's log path, with the config file and the worker's log beside the topics.
+
+Each demo begins anew. What an earlier one captured is kept: its folder is renamed, never emptied.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tailrace.errors import ConfigError
+from tailrace.runtime.lock import worker_holding
+
+CONFIG = """\
+# Written by tailrace demo. The database is gone when the demo ends; what was captured stays in this folder.
+log: {{type: bundled, path: .}}
+connectors:
+  shop:
+    type: postgres
+    url: {url}
+    topic_prefix: shop
+    tables: ["public.*"]
+    heartbeat_interval: 5
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoFolder:
+    """Where a demo keeps what it captures."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The worker's config file; it also marks the folder as a demo's."""
+        return self.path / "demo.yaml"
+
+    @property
+    def worker_log(self) -> Path:
+        """What the worker logs."""
+        return self.path / "worker.log"
+
+    def prepare(self) -> Path | None:
+        """Create the folder; return where the one of an earlier demo was moved, None if there was none.
+
+        Raises `ConfigError` where somebody else's files are, or another demo still runs.
+        """
+        moved = self._move_aside() if self.path.exists() else None
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot create folder {self.path}: {error.strerror}", hint="choose another with --dir"
+            ) from error
+        return moved
+
+    def write_config(self, url: str) -> None:
+        """Write the config file of a worker that captures the database at `url`."""
+        self.config.write_text(CONFIG.format(url=url), encoding="utf-8")
+
+    def _move_aside(self) -> Path | None:
+        if not self.path.is_dir():
+            raise ConfigError(f"{self.path} is a file", hint="choose a folder with --dir")
+        if not any(self.path.iterdir()):
+            return None
+        if not self.config.exists():
+            raise ConfigError(
+                f"folder {self.path} holds something that is not a demo's", hint="choose an empty folder with --dir"
+            )
+        if (pid := worker_holding(self.path)) is not None:
+            raise ConfigError(
+                f"a demo is running in {self.path}, its worker has pid {pid}",
+                hint="stop it first, or choose another folder with --dir",
+            )
+        when = time.strftime("%Y%m%d-%H%M%S", time.localtime(self.config.stat().st_mtime))
+        target = self.path.with_name(f"{self.path.name}-{when}")
+        number = 1
+        while target.exists():
+            number += 1
+            target = self.path.with_name(f"{self.path.name}-{when}-{number}")
+        try:
+            return self.path.rename(target)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot move the earlier demo in {self.path} aside: {error.strerror}", hint="choose another with --dir"
+            ) from error

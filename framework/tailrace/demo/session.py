@@ -1,0 +1,216 @@
+"""One demo, from an empty folder to its last words.
+
+The shop trades in this thread, between two looks at what the worker has captured; the worker is a process of its own.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self
+
+from tailrace.codec.decoder import Decoder
+from tailrace.demo.capture import Capture
+from tailrace.demo.folder import DemoFolder
+from tailrace.demo.postgres import PostgresServer, embedded_bin_dir
+from tailrace.demo.shop import Connection, Shop
+from tailrace.demo.view import Glance, View
+from tailrace.demo.worker import WorkerProcess
+from tailrace.errors import Fatal
+from tailrace.runtime.build import build_log
+from tailrace.runtime.state import TaskState, read_state
+from tailrace.runtime.supervisor import state_file
+
+PREFIX = "shop.public."
+TABLES = ("customers", "order_lines", "orders", "products")
+
+TRADE_INTERVAL = 0.04
+"""Seconds between transactions: busy to look at, and light on the machine."""
+
+LOOK_INTERVAL = 0.25
+"""Seconds between two looks at the log."""
+
+CATCH_UP = 20.0
+"""Seconds that the worker gets at the end to capture what is left: it is milliseconds behind, unless it is not well."""
+
+
+class StopSignals:
+    """While in force, Ctrl-C, SIGTERM and SIGHUP ask for a stop in good order; a second Ctrl-C insists."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._asked
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._ask) for number in self.SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, _: FrameType | None) -> None:
+        if self._asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._asked = True
+
+
+class Demo:
+    """What runs in one demo; `trade` is the main part of it."""
+
+    def __init__(self, shop: Shop, worker: WorkerProcess, capture: Capture, state_file: Path, view: View) -> None:
+        self._shop = shop
+        self._worker = worker
+        self._capture = capture
+        self._state_file = state_file
+        self._view = view
+        self._started = time.monotonic()
+        self._rate = Rate()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the shop opened."""
+        return time.monotonic() - self._started
+
+    def trade(self, seconds: float | None, stopping: Callable[[], bool]) -> None:
+        """Trade for `seconds` (None: for ever), or until `stopping` says so."""
+        looked = float("-inf")
+        while not stopping() and (seconds is None or self.seconds < seconds):
+            self._shop.trade()
+            if self.seconds >= looked + LOOK_INTERVAL:
+                looked = self.seconds
+                self.look()
+            time.sleep(TRADE_INTERVAL)
+
+    def look(self) -> None:
+        """Read what was captured since the last look, and show it; raises `Fatal` if the worker is gone."""
+        self._worker.check()
+        self._capture.follow()
+        self._rate.add(self.seconds, self._capture.events)
+        trades = self._shop.trades
+        self._view.show(
+            Glance(
+                seconds=self.seconds,
+                committed=trades.committed,
+                rolled_back=trades.rolled_back,
+                events=self._capture.events,
+                events_per_second=self._rate.per_second,
+                task=self._task(),
+                topics=self._capture.topics,
+                last=tuple(self._capture.last),
+            )
+        )
+
+    def compare(self, connection: Connection) -> str:
+        """Wait until every topic has as many keys as its table has rows; return that in words.
+
+        Raises `Fatal` if that does not come true: then something was lost or invented.
+        """
+        rows = {}
+        for table in TABLES:
+            [[rows[table]]] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()
+        deadline = time.monotonic() + CATCH_UP
+        while (keys := self._keys()) != rows:
+            if time.monotonic() > deadline:
+                raise Fatal(f"the topics do not hold what the tables do: rows {rows}, keys {keys}")
+            time.sleep(0.05)
+            self.look()
+        return f"compared: {sum(rows.values())} rows in {len(rows)} tables, and as many keys in their topics"
+
+    def _keys(self) -> dict[str, int]:
+        topics = self._capture.topics
+        return {table: len(topics[table].live) if table in topics else 0 for table in TABLES}
+
+    def _task(self) -> TaskState | None:
+        state = read_state(self._state_file)
+        return state.tasks[0] if state is not None and state.tasks else None
+
+
+class Rate:
+    """A rate over the last few seconds, from a running total."""
+
+    WINDOW = 3.0
+
+    def __init__(self) -> None:
+        self._totals: list[tuple[float, int]] = []
+
+    def add(self, seconds: float, total: int) -> None:
+        """Note the total at a moment."""
+        self._totals.append((seconds, total))
+        while self._totals[0][0] < seconds - self.WINDOW:
+            del self._totals[0]
+
+    @property
+    def per_second(self) -> float:
+        """The rate between the first and the last total in the window."""
+        (first, before), (last, after) = self._totals[0], self._totals[-1]
+        return (after - before) / (last - first) if last > first else 0.0
+
+
+def run_demo(path: Path, *, seconds: float | None, view: View, command: str) -> None:
+    """Run a demo in the folder `path`, for `seconds` or until a signal; `command` is how to call Tailrace."""
+    folder = DemoFolder(path)
+    bin_dir = embedded_bin_dir()
+    if (moved := folder.prepare()) is not None:
+        view.say(f"the earlier demo in {path} is now in {moved}")
+    with ExitStack() as stack, StopSignals() as stopping:
+        view.say("starting postgres")
+        server = stack.enter_context(PostgresServer(bin_dir))
+        with server.connect() as connection:
+            connection.execute("CREATE DATABASE shop")
+        connection = stack.enter_context(server.connect("shop"))
+        shop = Shop(connection)
+        shop.open()
+        folder.write_config(server.dsn("shop"))
+        view.say(f"starting the worker, its log is {folder.worker_log}")
+        worker = WorkerProcess(folder)
+        stack.callback(worker.stop)
+        capture = stack.enter_context(closing(_capture(folder)))
+        stack.enter_context(closing(view))
+        demo = Demo(shop, worker, capture, state_file(folder.path), view)
+        demo.trade(seconds, stopping)
+        compared = demo.compare(connection)
+        view.close()
+        _end(worker, view)
+        trades = shop.trades
+        view.say(
+            f"stopped after {demo.seconds:.0f} s: {trades.committed} transactions, {trades.rolled_back} rolled back;"
+            f" {capture.events} events in {len(capture.topics)} topics"
+        )
+        view.say(compared)
+    for line in last_words(folder, command):
+        view.say(line)
+
+
+def last_words(folder: DemoFolder, command: str) -> list[str]:
+    """Return the commands that look at what was captured, as they can be pasted into this folder's shell."""
+    path, config = shlex.quote(str(folder.path)), shlex.quote(str(folder.config))
+    return [
+        "look at what was captured:",
+        f"  {command} topics --path {path}",
+        f"  {command} tail {PREFIX}orders --path {path} --max 5",
+        f"  {command} schemas list --config {config}",
+        f"  {command} schemas show {PREFIX}orders-value --config {config}",
+    ]
+
+
+def _capture(folder: DemoFolder) -> Capture:
+    log = build_log({"type": "bundled", "path": str(folder.path)}, folder.path)
+    return Capture(log.reader([f"{PREFIX}*"]), PREFIX, Decoder(log.registry()).plain)
+
+
+def _end(worker: WorkerProcess, view: View) -> None:
+    if (code := worker.stop()) != 0:
+        view.say(f"the worker ended with exit code {code}")
