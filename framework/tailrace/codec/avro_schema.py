@@ -15,6 +15,7 @@ Source: `AvroData.fromConnectSchema`, Confluent Schema Registry 7.0.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import struct
 from decimal import Decimal
@@ -190,8 +191,9 @@ def shortest_float32(value: float) -> float:
     single = struct.pack("<f", value)
     for digits in range(1, 10):
         candidate = float(f"{value:.{digits}g}")
-        if struct.pack("<f", candidate) == single:
-            return candidate
+        with contextlib.suppress(OverflowError):  # rounded up beyond the largest float
+            if struct.pack("<f", candidate) == single:
+                return candidate
     return value
 
 
