@@ -47,7 +47,7 @@ class History:
                 wrong.append(f"{key}: journal {entry}, row {self.rows.get(key)}")
             if any(older.ver >= newer.ver for older, newer in pairwise(self.entries[key])):
                 wrong.append(f"{key}: versions do not grow")
-        return wrong if self.table.versioned else ()
+        return wrong if self.table.versioned else []
 
 
 def last_version(connection: psycopg.Connection[Any]) -> int:

@@ -243,6 +243,15 @@ def test_a_truncate_that_is_missing_or_repeated_is_reported() -> None:
     assert check_table(story.history, again).counts["invented"]
 
 
+def test_the_snapshot_reads_a_truncated_table_again() -> None:
+    row = ("1", "mark", "10", "1", "1")
+    history = History(SCRATCH, {"1": [Entry(7, "c"), Entry(8, "t"), Entry(10, "c", row)]}, [8], {"1": row}, settled=20)
+    told = [TopicEvent(0, "r", "1", row), TopicEvent(1, "t", None), TopicEvent(2, "r", "1", row)]
+    assert check_table(history, told).clean
+    assert check_table(replace(history, settled=5), told).counts["out of order"]
+    assert check_table(history, [*told, replace(told[2], offset=3)]).counts == {"duplicated": 1}
+
+
 def test_a_value_that_was_not_sent_is_taken_from_the_row_before_also_over_a_move() -> None:
     first, moved = ("1", "t", "body", "1", "1", "1"), ("2", "t", "body", "2", "1", "2")
     entries = {"1": [Entry(1, "c", first), Entry(2, "d")], "2": [Entry(2, "c", moved)]}

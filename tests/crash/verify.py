@@ -14,7 +14,6 @@ transactions, and it cannot know which rows a chunk saw: where a history begins 
 
 from __future__ import annotations
 
-import bisect
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from typing import Literal
 
 from crash.history import Entry, History
 from crash.tables import Content
+from crash.trail import Trail
 
 Kind = Literal["lost", "invented", "duplicated", "out of order", "unresolved", "state"]
 
@@ -87,55 +87,6 @@ class Verdict:
         return lines + [f"  {kind}: {text}" for kind in KINDS for text in self.examples.get(kind, ())]
 
 
-class Trail:
-    """How far the topic has told the history of one key.
-
-    `open`: the snapshot may still choose where the history begins. `skipped` are entries passed over, lost unless they
-    turn up later.
-    """
-
-    __slots__ = ("entries", "next", "open", "seen", "skipped", "versions")
-
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self.entries = entries
-        self.versions = [entry.ver for entry in entries]
-        self.next = 0
-        self.open = True
-        self.seen: set[int] = set()
-        self.skipped: set[int] = set()
-
-    def find(self, ver: int) -> int | None:
-        """Return the index of the upsert with version `ver`."""
-        index = bisect.bisect_left(self.versions, ver)
-        found = index < len(self.versions) and self.versions[index] == ver and self.entries[index].content is not None
-        return index if found else None
-
-    def find_delete(self) -> int | None:
-        """Return the index of the next delete that the topic has not told, if it lies before the next truncate."""
-        for index in range(self.next, len(self.entries)):
-            if self.entries[index].op in "dt":
-                return index if self.entries[index].op == "d" else None
-        return None
-
-    def advance(self, index: int, settled: int | None, *, beginning: bool) -> None:
-        """Go on behind entry `index`; a beginning may leave out what was before the snapshot was complete."""
-        for skipped in range(self.next, index):
-            if not (beginning and self.open and (settled is None or self.versions[skipped] <= settled)):
-                self.skipped.add(skipped)
-        self.next = index + 1
-        self.seen.add(index)
-        self.open = False
-
-    def lost(self, settled: int | None) -> list[Entry]:
-        """Return what the topic should have told and did not."""
-        rest = list(range(self.next, len(self.entries)))
-        if self.open and rest:
-            # The snapshot came after all that was before it; only a row that is still there had to be read.
-            last = rest[-1] if self.entries[-1].content is not None else None
-            rest = [i for i in rest if i == last or (settled is not None and self.versions[i] > settled)]
-        return [self.entries[i] for i in sorted((self.skipped - self.seen).union(rest))]
-
-
 class TableCheck:
     """Takes the events of one table in the order of its topic, and judges them."""
 
@@ -169,12 +120,9 @@ class TableCheck:
         """Take a truncate that is known to be the committed one with version `ver`."""
         self.verdict.events[event.op] += 1
         self._tombstones(event)
-        for trail in self._trails.values():
-            index = bisect.bisect_left(trail.versions, ver)
-            if index < len(trail.versions) and trail.versions[index] == ver:
-                early = self._history.settled is None or ver <= self._history.settled
-                trail.advance(index, self._history.settled, beginning=early or trail.entries[index - 1].content is None)
-                trail.open = early
+        for key, trail in self._trails.items():
+            if not trail.truncate(ver, self._history.settled):
+                self.verdict.add("out of order", f"{self._at(event)}: truncate after later changes of {key}")
         self._gone.update(self._rows)
         self._rows.clear()
 
@@ -320,9 +268,11 @@ def _truncates(history: History, told: Sequence[TopicEvent], verdict: Verdict) -
     """Tell which committed truncate each one in the topic is, by the versions around it; return offset to version."""
     versions: dict[int, int] = {}
     left = list(history.truncates)
-    told_versions = [int(str(event.after[history.table.index("ver")])) if event.after else None for event in told]
+    ver = history.table.index("ver")
+    told_versions = [int(str(event.after[ver])) if event.after else None for event in told]
     below = _running(told_versions[::-1], min, float("inf"))[::-1]
-    above = _running(told_versions, max, 0)
+    # The snapshot may have read rows from after the truncate before the stream came to it.
+    above = _running([None if event.op == "r" else ver for event, ver in zip(told, told_versions, strict=True)], max, 0)
     for position in range(len(told) - 1, -1, -1):
         event = told[position]
         if event.op != "t":
@@ -334,8 +284,8 @@ def _truncates(history: History, told: Sequence[TopicEvent], verdict: Verdict) -
             versions[event.offset] = left.pop()
         else:
             verdict.add("invented", f"{history.table.name} offset {event.offset}: truncate was never committed")
-    for ver in left:
-        _missing(history, ver, verdict)
+    for missing in left:
+        _missing(history, missing, verdict)
     return versions
 
 

@@ -1,0 +1,218 @@
+"""One run of the harness: a server, its writers, a worker, blows, and the verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import structlog
+
+from crash.chaos import Chaos, Plan
+from crash.history import History, last_version, load_history
+from crash.tables import SCHEMA, TABLES, create_tables
+from crash.topics import Topics
+from crash.verify import Verdict, check_table
+from crash.worker import CONNECTOR, TAILRACE, Worker
+from crash.workload import Pace, Workload
+from servers.proxy import TcpProxy
+from tailrace.demo.postgres import PostgresServer
+
+log = structlog.get_logger()
+
+SERVER_SETTINGS = {
+    "deadlock_timeout": "200ms",
+    "wal_sender_timeout": "10s",
+    # Commits of long transactions and big ones have to spill on the server too.
+    "logical_decoding_work_mem": "1MB",
+    "max_wal_size": "8GB",
+}
+
+QUIESCED_WAL = 16 * 1024 * 1024
+"""Bytes that the slot may keep back once all is still."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a campaign is to do. `bulk_rows` are written by one transaction each, at the moments of `bulks` (0 to 1)."""
+
+    bin_dir: Path
+    folder: Path
+    seed: int
+    plan: Plan = field(default_factory=Plan)
+    pace: Pace = field(default_factory=Pace)
+    bulk_rows: int = 200_000
+    bulks: tuple[float, ...] = (0.1, 0.6)
+    chunk_rows: int = 300
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a campaign found. `problems` are faults outside of the topics' content: exit codes, offsets, the slot."""
+
+    verdict: Verdict = field(default_factory=Verdict)
+    problems: list[str] = field(default_factory=list)
+    figures: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing at all was found."""
+        return self.verdict.clean and not self.problems
+
+    def lines(self) -> list[str]:
+        """Return the outcome for people."""
+        return [*self.verdict.lines(), *(f"problem: {text}" for text in self.problems)]
+
+
+class Campaign:
+    """Runs orders on a server of its own."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self._outcome = Outcome()
+        self._settled: int | None = None
+
+    def run(self) -> Outcome:
+        """Do all, from an empty server to the verdict."""
+        orders = self._orders
+        log.info("campaign", seed=orders.seed, folder=str(orders.folder))
+        with PostgresServer(orders.bin_dir, settings=SERVER_SETTINGS) as server:
+            with server.connect() as connection:
+                self._outcome.figures["collation"] = create_tables(connection)
+            workload = Workload(server.dsn(), orders.seed, orders.pace)
+            workload.prefill()
+            with TcpProxy(server.port) as proxy:
+                worker = Worker(
+                    orders.folder, proxy.through(server.dsn()),
+                    tuple(f"{SCHEMA}.{table.name}" for table in TABLES),
+                    options={"chunk_rows": orders.chunk_rows, "heartbeat_interval": 1.0},
+                    worker_options={"restart_delay": 0.1, "restart_delay_max": 1.0, "restart_limit": 1000},
+                )  # fmt: skip
+                worker.write_config()
+                self._attack(worker, Chaos(worker, server, proxy, orders.plan, orders.seed), workload)
+                self._finish(worker)
+            self._judge(worker, server)
+        self._outcome.figures["writers"] = dict(workload.counts)
+        self._outcome.figures["worker_starts"] = worker.starts
+        return self._outcome
+
+    def _attack(self, worker: Worker, chaos: Chaos, workload: Workload) -> None:
+        stopping = threading.Event()
+        watch = threading.Thread(target=self._watch, args=[worker, workload.dsn, stopping], daemon=True)
+        bulk = threading.Thread(target=self._bulks, args=[workload, stopping], daemon=True)
+        workload.start()
+        worker.start()
+        watch.start()
+        bulk.start()
+        try:
+            chaos.run(stopping)
+        finally:
+            bulk.join(300)
+            stopping.set()
+            watch.join(30)
+            with contextlib.ExitStack() as ending:
+                ending.callback(self._outcome.figures.update, dealt=dict(chaos.dealt))
+                ending.callback(workload.stop)
+
+    def _bulks(self, workload: Workload, stopping: threading.Event) -> None:
+        begin = time.monotonic()
+        for number, moment in enumerate(self._orders.bulks):
+            stopping.wait(max(0.0, begin + moment * self._orders.plan.seconds - time.monotonic()))
+            for attempt in range(20):
+                try:
+                    workload.bulk(self._orders.bulk_rows, number * 20 + attempt)
+                except psycopg.OperationalError as lost:
+                    workload.counts[f"bulk {type(lost).__name__}"] += 1
+                    time.sleep(0.5)
+                else:
+                    workload.counts["bulks"] += 1
+                    break
+
+    def _watch(self, worker: Worker, dsn: str, stopping: threading.Event) -> None:
+        """Wait for the end of the snapshot, and draw a version then."""
+        while not stopping.wait(0.2):
+            if not snapshot_done(worker):
+                continue
+            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(dsn, autocommit=True) as connection:
+                self._settled = last_version(connection)
+                log.info("snapshot is done", version=self._settled)
+                return
+
+    def _finish(self, worker: Worker) -> None:
+        """Stop in good order, then catch up in one go."""
+        code = worker.stop()
+        if code != 0:
+            self._outcome.problems.append(f"worker stopped with exit code {code}: {worker.last_words()}")
+        began = time.monotonic()
+        worker.start("--until-current")
+        try:
+            code = worker.wait(timeout=600)
+        except subprocess.TimeoutExpired:
+            code = -9
+        self._outcome.figures["catch_up_seconds"] = round(time.monotonic() - began, 1)
+        if code != 0:
+            self._outcome.problems.append(f"run --until-current: exit code {code}: {worker.last_words()}")
+
+    def _judge(self, worker: Worker, server: PostgresServer) -> None:
+        topics = Topics(worker.log_path, CONNECTOR)
+        with server.connect() as connection:
+            self._check_slot(connection)
+            for table in TABLES:
+                history = load_history(connection, table, settled=self._settled)
+                if wrong := history.contradictions():
+                    raise AssertionError(f"the harness is wrong about {table.name}: {wrong[:3]}")
+                self._judge_table(topics, history)
+        self._outcome.figures["snapshot_done_at_version"] = self._settled
+        self._outcome.figures["events"] = dict(self._outcome.verdict.events)
+        if self._settled is None:
+            self._outcome.problems.append("the snapshot was never seen complete")
+
+    def _judge_table(self, topics: Topics, history: History) -> None:
+        table = history.table
+        try:
+            self._outcome.verdict.merge(check_table(history, topics.events(table)))
+        except ValueError as error:
+            self._outcome.problems.append(str(error))
+        ours = topics.told(table)
+        others = topics.told_to_others(table, until=ours.records)
+        if ours != others:
+            self._outcome.problems.append(f"{table.name}: our reader told {ours}, aiokafka's {others}")
+        if tailed := tail_differs(topics, topics.topic(table)):
+            self._outcome.problems.append(tailed)
+
+    def _check_slot(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+        kept = connection.execute(
+            "SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint"
+            " FROM pg_replication_slots"
+        ).fetchall()
+        self._outcome.figures["slots"] = [list(slot) for slot in kept]
+        if len(kept) != 1 or int(str(kept[0][1])) > QUIESCED_WAL:
+            self._outcome.problems.append(f"slots keep back {kept}")
+
+
+def snapshot_done(worker: Worker) -> bool:
+    """Whether the end of the snapshot is committed; what the worker says in its status may still be lost in a crash."""
+    position = Topics(worker.log_path, CONNECTOR).log.positions().get(CONNECTOR)
+    snapshot = position.get("snapshot") if position is not None else None
+    return isinstance(snapshot, Mapping) and snapshot.get("done") is True
+
+
+def tail_differs(topics: Topics, topic: str, *, records: int = 50) -> str:
+    """Compare the first records of `tailrace tail` with those of the log's reader; return how they differ."""
+    done = subprocess.run(
+        [str(TAILRACE), "tail", topic, "--path", str(topics.path), "--from", "earliest", "--max", str(records)],
+        capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    lines: Iterator[dict[str, object]] = map(json.loads, done.stdout.splitlines())
+    tailed = [(line["topic"], line["partition"], line["offset"], line["value"] is None) for line in lines]
+    stored = [
+        (record.topic, record.partition, record.offset, record.value is None)
+        for record, _ in zip(topics.log.records(topic, 0, 0), range(records), strict=False)
+    ]
+    return "" if done.returncode == 0 and tailed == stored else f"tail of {topic}: {done.stderr.decode()[-500:]}"

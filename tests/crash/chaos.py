@@ -1,0 +1,148 @@
+"""What is done to the worker, its connection and its database, in an order drawn from a seed."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from crash.worker import Worker, send_signal
+from servers.proxy import TcpProxy
+from tailrace.demo.postgres import PostgresServer
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many blows of each sort, and the seconds over which they are spread."""
+
+    kills: int = 100
+    restarts: int = 10
+    cuts: int = 20
+    freezes: int = 4
+    stops: int = 4
+    seconds: float = 600.0
+
+
+@dataclass(slots=True)
+class Chaos:
+    """Deals the blows of a plan, one after the other, from one thread. `dealt` counts them."""
+
+    worker: Worker
+    server: PostgresServer
+    proxy: TcpProxy
+    plan: Plan
+    seed: int
+    dealt: Counter[str] = field(default_factory=Counter)
+
+    def schedule(self) -> list[str]:
+        """Return the blows in the order of the seed."""
+        plan = self.plan
+        rng = random.Random(f"schedule {self.seed}")
+        blows: list[str] = []
+        ways: tuple[tuple[int, tuple[str, ...]], ...] = (
+            (plan.kills, ("kill_task", "kill_task", "kill_task", "kill_task_twice", "kill_worker", "kill_all")),
+            (plan.restarts, ("restart_fast", "restart_immediate", "kill_server")),
+            (plan.cuts, ("cut", "cut", "cut_twice", "refuse", "deaf")),
+            (plan.freezes, ("freeze_task",)),
+            (plan.stops, ("stop_worker",)),
+        )
+        for number, names in ways:
+            # Each way in turn, so that also a short plan has them all.
+            blows += [names[n % len(names)] for n in range(number)]
+        rng.shuffle(blows)
+        return blows
+
+    def run(self, stopping: threading.Event) -> None:
+        """Deal all blows, then leave the worker running."""
+        rng = random.Random(f"pauses {self.seed}")
+        blows = self.schedule()
+        begin = time.monotonic()
+        for number, name in enumerate(blows, 1):
+            due = begin + self.plan.seconds * (number - 1 + rng.random()) / len(blows)
+            if stopping.wait(max(0.0, due - time.monotonic())):
+                break
+            self._revive()
+            log.info("blow", name=name, number=number, of=len(blows), seconds=round(time.monotonic() - begin, 2))
+            getattr(self, f"_{name}")(rng)
+            self.dealt[name] += 1
+        self._revive()
+
+    def _revive(self) -> None:
+        if not self.worker.running:
+            log.warning("worker is gone, starting it", last_words=self.worker.last_words(5))
+            self.dealt["worker_was_gone"] += 1
+            self.worker.start()
+
+    def _kill_task(self, rng: random.Random) -> None:
+        # Wait for one to be there: a blow at nothing would count for nothing.
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            pids = self.worker.task_pids()
+            if pids and send_signal(rng.choice(pids), signal.SIGKILL):
+                return
+            time.sleep(0.02)
+        self.dealt["no_task_to_kill"] += 1
+
+    def _kill_task_twice(self, rng: random.Random) -> None:
+        self._kill_task(rng)
+        time.sleep(rng.random())
+        self._kill_task(rng)
+
+    def _kill_worker(self, _: random.Random) -> None:
+        self.worker.kill(with_tasks=False)
+        self.worker.start()
+
+    def _kill_all(self, _: random.Random) -> None:
+        self.worker.kill(with_tasks=True)
+        self.worker.start()
+
+    def _stop_worker(self, _: random.Random) -> None:
+        code = self.worker.stop()
+        self.dealt[f"stopped_with_{code}"] += 1
+        self.worker.start()
+
+    def _freeze_task(self, rng: random.Random) -> None:
+        pids = self.worker.task_pids()
+        frozen = [pid for pid in pids if send_signal(pid, signal.SIGSTOP)]
+        time.sleep(rng.uniform(0.5, 3))
+        for pid in frozen:
+            send_signal(pid, signal.SIGCONT)
+
+    def _cut(self, _: random.Random) -> None:
+        self.proxy.cut()
+
+    def _cut_twice(self, rng: random.Random) -> None:
+        self.proxy.cut()
+        time.sleep(rng.random())
+        self.proxy.cut()
+
+    def _refuse(self, rng: random.Random) -> None:
+        self._for_a_while(self.proxy.refuse, rng)
+
+    def _deaf(self, rng: random.Random) -> None:
+        self._for_a_while(self.proxy.go_deaf, rng)
+
+    def _for_a_while(self, begin: Callable[[], None], rng: random.Random) -> None:
+        begin()
+        time.sleep(rng.uniform(0.2, 3))
+        self.proxy.resume()
+
+    def _restart_fast(self, _: random.Random) -> None:
+        # A fast stop waits for the walsender, which waits for a client that cannot hear: hence the short time.
+        self.server.stop("fast", timeout=10)
+        self.server.start()
+
+    def _restart_immediate(self, _: random.Random) -> None:
+        self.server.restart("immediate")
+
+    def _kill_server(self, _: random.Random) -> None:
+        self.server.kill()
+        self.server.start()
