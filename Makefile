@@ -1,9 +1,10 @@
 # One entrance for people and for CI. Python 3.11 or newer, make and a C compiler are all that must be there before.
 #
-#   make demo     an embedded Postgres, a shop that trades, a worker, a live view
-#   make test     installs what the tests need, checks, and runs all tests
-#   make check    format, lint, types, layers
-#   make bench    all benchmarks
+#   make demo         an embedded Postgres, a shop that trades, a worker, a live view
+#   make test         installs what the tests need, checks, and runs all tests
+#   make check        format, lint, types, layers
+#   make bench        all benchmarks
+#   make reference  docs/commands.md, out of the commands' help
 #
 # PYTHON=python3.12 chooses an interpreter; ARGS="--seconds 20" is handed to the demo, PYTEST_ARGS="-k slot" to pytest.
 
@@ -12,14 +13,14 @@ BIN := .venv/bin
 SOURCES := framework connectors schemas tests $(wildcard benchmarks/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv system check test pytest demo bench clean
+.PHONY: help venv system check test pytest demo reference bench clean
 
 # $(call timed,name,command): run, then say how long it took.
 timed = @start=$$(date +%s); echo "== $(1)"; $(2) && echo "== $(1): ok, $$(( $$(date +%s) - start )) s" \
 	|| { echo "== $(1): FAILED after $$(( $$(date +%s) - start )) s"; exit 1; }
 
 help:
-	@sed -n '3,8s/^# *//p' Makefile
+	@sed -n '3,9s/^# *//p' Makefile
 
 # The stamps make both installs happen once for each content of pyproject.toml.
 .venv/installed-for-tests: pyproject.toml .venv/created
@@ -58,6 +59,10 @@ test: system check
 
 demo: .venv/installed-for-demo
 	@$(BIN)/tailrace demo $(ARGS)
+
+# docs/commands.md, out of the commands' own help; a test says when it is due.
+reference: venv
+	@$(BIN)/python tests/docs/reference.py
 
 bench: venv
 	@for benchmark in benchmarks/bench_*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done

@@ -12,6 +12,7 @@ import typer
 import typer.main
 
 from docs.blocks import PLACEHOLDER, ROOT, Block, blocks, commands, documents, missing_files
+from docs.reference import REFERENCE, reference
 from tailrace.cli.main import app
 from tailrace.config.settings import load_settings
 from tailrace.runtime.build import plan_worker
@@ -90,3 +91,7 @@ def test_files_that_a_document_names_are_there(document: Path) -> None:
 def test_a_file_that_is_not_there_is_noticed() -> None:
     text = "`runtime/task.py` `framework/tailrace/` `no/such.py` [here](no-such.md) [there](README.md)"
     assert missing_files(Path("README.md"), text) == ["no/such.py", "no-such.md"]
+
+
+def test_the_reference_of_commands_is_what_the_commands_say() -> None:
+    assert REFERENCE.read_text(encoding="utf-8") == reference(), "write it anew: make reference"

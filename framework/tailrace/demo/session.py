@@ -196,13 +196,13 @@ def run_demo(path: Path, *, seconds: float | None, view: View, command: str) -> 
 
 def last_words(folder: DemoFolder, command: str) -> list[str]:
     """Return the commands that look at what was captured, as they can be pasted into this folder's shell."""
-    path, config = shlex.quote(str(folder.path)), shlex.quote(str(folder.config))
+    path = shlex.quote(str(folder.path))
     return [
         "look at what was captured:",
         f"  {command} topics --path {path}",
         f"  {command} tail {PREFIX}orders --path {path} --max 5",
-        f"  {command} schemas list --config {config}",
-        f"  {command} schemas show {PREFIX}orders-value --config {config}",
+        f"  {command} schemas list --path {path}",
+        f"  {command} schemas show {PREFIX}orders-value --path {path}",
     ]
 
 
