@@ -95,6 +95,24 @@ class Reporting(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that `tailrace check` looked at: `what` was found and, where it is a fault, how to `mend` it."""
+
+    ok: bool
+    what: str
+    mend: str = ""
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """A source or sink that can check its server's settings, grants and tables before it is run."""
+
+    def check(self) -> Sequence[Finding]:
+        """Connect, look, disconnect; nothing is changed. Faults are returned, and all of them, rather than raised."""
+        ...
+
+
 class SourceConfig(BaseModel):
     """The settings that every database source has; a source's own `Config` extends it."""
 

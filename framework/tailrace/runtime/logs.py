@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 import structlog
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tailrace.config.masking import Masker
+from tailrace.errors import ConfigError
 
 LogFormat: TypeAlias = Literal["console", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -23,6 +24,17 @@ class LogSettings(BaseModel):
 
     format: LogFormat = "console"
     level: LogLevel = "info"
+
+
+def log_settings(fmt: str, level: str) -> LogSettings:
+    """Return the settings that a user asked for; raises `ConfigError` for words that mean nothing."""
+    try:
+        return LogSettings.model_validate({"format": fmt, "level": level})
+    except ValidationError:
+        raise ConfigError(
+            f'unknown log format "{fmt}" or level "{level}"',
+            hint="formats: console, json; levels: debug, info, warning, error",
+        ) from None
 
 
 def configure_logs(settings: LogSettings, secrets: Iterable[str] = ()) -> None:

@@ -1,0 +1,49 @@
+"""`tailrace check`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tailrace.cli.place import ConfigArgument, JsonOption
+
+
+def check(
+    config: ConfigArgument,
+    *,
+    connector: Annotated[
+        list[str] | None, typer.Option(help="Check only this connector; may be repeated.", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Validate the config file, then connect and check what each source needs; print how to mend each fault.
+
+    \b
+    tailrace check shop.yaml
+    """
+    from tailrace.cli.output import emit, emit_json, quiet_logs
+    from tailrace.config.settings import load_settings
+    from tailrace.runtime.build import plan_worker
+    from tailrace.runtime.inspection import inspect_log, inspect_task
+
+    quiet_logs()
+    plan = plan_worker(load_settings(config), only=connector or ())
+    found = {"log": inspect_log(plan.tasks[0]), **{spec.name: inspect_task(spec) for spec in plan.tasks}}
+    if as_json:
+        emit_json(
+            [
+                {"connector": name, "ok": finding.ok, "what": finding.what, "mend": finding.mend}
+                for name, findings in found.items()
+                for finding in findings
+            ]
+        )
+    else:
+        emit(f"ok     {config}: {len(plan.tasks)} to run")
+        for name, findings in found.items():
+            for finding in findings:
+                emit(f"{'ok   ' if finding.ok else 'fault'}  {name}: {finding.what}")
+                if not finding.ok and finding.mend:
+                    emit(f"       mend: {finding.mend}")
+    faults = sum(not finding.ok for findings in found.values() for finding in findings)
+    raise typer.Exit(1 if faults else 0)

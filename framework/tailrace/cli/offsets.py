@@ -1,0 +1,93 @@
+"""`tailrace offsets`: where each task resumes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tailrace.cli.place import ConfigArgument, JsonOption
+from tailrace.errors import ConfigError, TailraceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tailrace.position import Position
+    from tailrace.runtime.positions import Positions
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show and change where tasks resume.")
+
+ConnectorOption = Annotated[str, typer.Option(help="The connector or sink.", show_default=False)]
+
+
+@app.command()
+def show(config: ConfigArgument, *, as_json: JsonOption = False) -> None:
+    """Show the position of each task's last commit.
+
+    \b
+    tailrace offsets show shop.yaml --json
+    """
+    from tailrace.cli.output import emit, emit_json
+
+    positions = _positions(config).all()
+    if as_json:
+        emit_json(positions)
+        return
+    for name, position in positions.items():
+        emit(f"{name}  {json.dumps(position) if position is not None else '-'}")
+
+
+@app.command("set")
+def set_(
+    config: ConfigArgument,
+    connector: ConnectorOption,
+    position: Annotated[
+        str, typer.Argument(help="The position: a JSON object, as `show` prints it.", show_default=False)
+    ],
+) -> None:
+    """Have a stopped task resume elsewhere. What lies between is then missing from the log, or in it twice.
+
+    \b
+    tailrace offsets show shop.yaml --json           # what it looks like
+    tailrace offsets set shop.yaml --connector lake '{"shop.public.orders-0": 1200}'
+    """
+    try:
+        parsed = json.loads(position)
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise ConfigError(
+            "the position must be a JSON object", hint="copy one from: tailrace offsets show CONFIG --json"
+        )
+    _change(config, connector, parsed)
+
+
+@app.command()
+def reset(config: ConfigArgument, connector: ConnectorOption) -> None:
+    """Forget a stopped task's position: it begins anew, a source with its snapshot. The topics stay as they are.
+
+    \b
+    tailrace offsets reset shop.yaml --connector shop
+    """
+    _change(config, connector, None)
+
+
+def _change(config: Path, connector: str, position: Position | None) -> None:
+    from tailrace.cli.output import emit
+
+    positions = _positions(config)
+    known = positions.all()
+    if connector not in known:
+        raise TailraceError(f"no task named {connector}", hint=f"there are: {', '.join(known) or 'none'}")
+    positions.replace(connector, position)
+    emit(f"{connector}  {json.dumps(position) if position is not None else '-'}")
+
+
+def _positions(config: Path) -> Positions:
+    from tailrace.cli.output import quiet_logs
+    from tailrace.config.settings import load_settings
+    from tailrace.runtime.positions import Positions
+
+    quiet_logs()
+    return Positions(load_settings(config, only_log=True))

@@ -1,0 +1,41 @@
+"""`tailrace run`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tailrace.cli.place import ConfigArgument
+
+
+def run(
+    config: ConfigArgument,
+    *,
+    until_current: Annotated[
+        bool, typer.Option("--until-current", help="End once everything that was there at the start is captured.")
+    ] = False,
+    connector: Annotated[
+        list[str] | None, typer.Option(help="Run only this connector or sink; may be repeated.", show_default=False)
+    ] = None,
+    log_level: Annotated[
+        str, typer.Option(envvar="TAILRACE_LOG_LEVEL", help="debug, info, warning or error.")
+    ] = "info",
+    log_format: Annotated[str, typer.Option(envvar="TAILRACE_LOG", help="console or json.")] = "console",
+) -> None:
+    """Run the worker: capture, until SIGTERM or Ctrl-C; then finish what was read, commit, and end.
+
+    \b
+    tailrace run shop.yaml
+    tailrace run shop.yaml --until-current --connector shop
+    """
+    from tailrace.config.settings import load_settings
+    from tailrace.runtime.build import plan_worker
+    from tailrace.runtime.logs import configure_logs, log_settings
+    from tailrace.runtime.supervisor import Supervisor
+
+    logging = log_settings(log_format, log_level)
+    settings = load_settings(config)
+    configure_logs(logging, settings.secrets)
+    plan = plan_worker(settings, only=connector or (), logging=logging, until_current=until_current)
+    raise typer.Exit(Supervisor(plan, until_current=until_current).run())
