@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from tailrace.codec.registry import Registry
+from tailrace.errors import Fatal
 from tailrace.event import Record
 from tailrace.position import Position
 from tailrace.sink import Sink
@@ -38,6 +39,22 @@ class PartitionInfo:
     first_offset: int
     next_offset: int
     bytes: int
+
+
+class OffsetsGone(Fatal):
+    """A reader asked for committed offsets that the log no longer has: cleaned away, or lost."""
+
+    def __init__(self, topic: str, partition: int, offset: int, first_available: int) -> None:
+        super().__init__(
+            f"read {topic}-{partition}: offsets {offset} to {first_available - 1} are gone, "
+            f"{first_available} is the first there is",
+            hint="they were deleted by the topic's retention, or a segment file is missing: restore it, or build the "
+            "destination anew and go on from there",
+        )
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.first_available = first_available
 
 
 class LogBackend(Protocol):

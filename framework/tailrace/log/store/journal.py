@@ -1,0 +1,242 @@
+"""A task's journal: one batch for each commit, and that batch is the commit.
+
+Segment files as in a topic's partition. The key of each record is the task, the value JSON:
+
+    {"position": …,                           where the source resumes, null after a reset
+     "ends": {"shop.public.orders-0": [next offset, segment, size, last batch], …},
+     "full": true}                            the ends of all partitions; else only of those that this commit moved
+
+Every segment begins with a full record, so that only the last one is needed and older ones are removed as soon as
+it is durable. Opening a journal for writing always begins a segment: what the task builds on is then durable for
+sure, also where the last process died of a failed sync. This file knows nothing of the partitions' own files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tailrace.errors import Fatal, Retriable
+from tailrace.event import Record
+from tailrace.log.backend import StoredRecord
+from tailrace.log.store import disk
+from tailrace.log.store.batch import HEADER_SIZE, MAGIC, check_crc, decode_batch, encode_batch, read_header
+from tailrace.log.store.end import End
+from tailrace.log.store.record import BlockBuilder, CorruptBatch
+from tailrace.log.store.segment import check_place, log_path, segment_bases
+from tailrace.position import Position
+
+SEGMENT_BYTES = 256 * 1024
+"""Small: the last segment is read as a whole, at every start and by everybody who asks for positions."""
+
+_FULL_SHARE = 4
+"""A segment may grow to this many times its full record, or tasks with many partitions would write little else."""
+
+_MEND = (
+    "restore the folder from a backup, or remove it and take a new snapshot "
+    "(`tailrace offsets reset CONFIG --connector NAME`)"
+)
+
+
+@dataclass(slots=True)
+class JournalState:
+    """What the last commit said: the position, and the ends of all partitions. `next_offset` is the journal's own."""
+
+    position: Position | None = None
+    ends: dict[str, End] = field(default_factory=dict)
+    next_offset: int = 0
+
+
+def read_state(folder: Path) -> JournalState | None:
+    """Return the state as of the last whole record, None where nothing was ever committed; needs no lock.
+
+    Raises `Fatal` where a record that was durable is damaged.
+    """
+    bases = segment_bases(folder)
+    for base in reversed(bases):
+        path = log_path(folder, base)
+        data = disk.read_file(path)
+        if data is None:  # the writer began another segment meanwhile, which has it all
+            return read_state(folder)
+        state = _read_segment(data, path, base)
+        if state is not None:
+            return state
+        if base == 0 and (len(data) < HEADER_SIZE or read_header(data).size > len(data)):
+            return None  # the process died within the very first write
+    if bases:
+        raise Fatal(f"read {log_path(folder, bases[0])}: no whole record in the journal", hint=_MEND)
+    return None
+
+
+def _read_segment(data: bytes, path: Path, base: int) -> JournalState | None:
+    """Return the state at the end of a segment, None where not even its first record is whole."""
+    state: JournalState | None = None
+    at, offset = 0, base
+    while at < len(data):
+        try:
+            header = read_header(data, at)
+            batch = data[at : at + header.size]
+            check_crc(header, batch)
+        except CorruptBatch:
+            _must_be_torn(data, at, offset, path)
+            return state
+        try:
+            check_place(header, offset)
+            state = _apply(state, decode_batch(header, batch, "", 0), header.next_offset)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Fatal(f"read {path}: damaged at byte {at}, commit {offset}: {error}", hint=_MEND) from error
+        at += header.size
+        offset = header.next_offset
+    return state
+
+
+def _apply(state: JournalState | None, records: list[StoredRecord], next_offset: int) -> JournalState:
+    for record in records:
+        content = json.loads(record.value or b"")
+        ends = {name: End.from_json(numbers) for name, numbers in content["ends"].items()}
+        if content.get("full"):
+            state = JournalState(content["position"], ends)
+        elif state is None:
+            raise CorruptBatch("segment does not begin with a full record")
+        else:
+            state.position = content["position"]
+            state.ends.update(ends)
+    if state is None:
+        raise CorruptBatch("batch without a record")
+    state.next_offset = next_offset
+    return state
+
+
+def _must_be_torn(data: bytes, at: int, offset: int, path: Path) -> None:
+    """Raise `Fatal` where a sound batch follows the bad one: then it is no torn tail, and commits would be lost."""
+    place = data.find(MAGIC, at + 17)
+    while place >= 0:
+        start = place - 16
+        try:
+            header = read_header(data, start)
+            check_crc(header, data[start : start + header.size])
+        except CorruptBatch:
+            place = data.find(MAGIC, place + 1)
+            continue
+        raise Fatal(f"read {path}: damaged at byte {at}, commit {offset}", hint=_MEND)
+
+
+def sync_journal(folder: Path) -> None:
+    """Make what the journal says durable, before something is built on it by others than its writer."""
+    for base in segment_bases(folder)[-1:]:
+        path = log_path(folder, base)
+        fd = disk.open_file(path, os.O_RDONLY)
+        try:
+            disk.sync(fd, path)
+        finally:
+            os.close(fd)
+
+
+class TaskLock:
+    """The right to be a task: the lock of its journal, held until `release` or the end of the process.
+
+    The journal's folder must exist.
+    """
+
+    def __init__(self, folder: Path, task: str) -> None:
+        self._path = folder / "lock"
+        self._task = task
+        self._fd = -1
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free."""
+        self._fd = disk.open_file(self._path)
+        if disk.try_lock(self._fd):
+            disk.truncate(self._fd, 0, self._path)
+            disk.write_at(self._fd, str(os.getpid()).encode(), 0, self._path)
+            return True
+        self.release()
+        return False
+
+    def acquire(self) -> None:
+        """Take the lock; raises `Retriable` naming the process that has it."""
+        if not self.try_acquire():
+            raise Retriable(
+                f"open the log as task {self._task}: process {self.holder()} is this task already",
+                hint="wait for it or stop it; a worker that is stopping lets go within seconds",
+            )
+
+    def holder(self) -> str:
+        """Return the process id of whoever took the lock last."""
+        return (disk.read_file(self._path) or b"").decode(errors="replace") or "unknown"
+
+    def release(self) -> None:
+        """Let go; safe when it is not held."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class Journal:
+    """The journal of a running task; whoever makes one holds the `TaskLock`."""
+
+    def __init__(self, folder: Path, task: str) -> None:
+        self._folder = folder
+        self._task = task
+        self._fd = -1
+        self._path = folder
+        self._size = 0
+        self._limit = 0
+        self.state = read_state(folder) or JournalState()
+
+    def start(self) -> None:
+        """Begin a segment with all that is known, durable whatever the fsync policy; needed before `append`."""
+        base = self.state.next_offset
+        batch = self._encode(self.state.ends, full=True)
+        path = log_path(self._folder, base)
+        self.close()
+        self._fd = disk.open_file(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        self._path, self._size = path, len(batch)
+        self._limit = max(SEGMENT_BYTES, _FULL_SHARE * len(batch))
+        disk.write_at(self._fd, batch, 0, path)
+        disk.sync(self._fd, path)
+        disk.sync_directory(self._folder)
+        for old in segment_bases(self._folder):
+            if old != base:
+                disk.remove(log_path(self._folder, old))
+
+    def append(self, position: Position | None, ends: Mapping[str, End], *, sync: bool = True) -> None:
+        """Commit: `position`, and `ends` of the partitions that moved. Returns when it is durable."""
+        self.state.position = position
+        self.state.ends.update(ends)
+        if self._size >= self._limit:
+            self.start()
+            return
+        batch = self._encode(ends, full=False)
+        disk.write_at(self._fd, batch, self._size, self._path)
+        self._size += len(batch)
+        if sync:
+            disk.sync(self._fd, self._path)
+
+    def sync(self) -> None:
+        """Make durable what was appended without."""
+        disk.sync(self._fd, self._path)
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _encode(self, ends: Mapping[str, End], *, full: bool) -> bytes:
+        content: dict[str, object] = {
+            "position": self.state.position,
+            "ends": {name: end.to_json() for name, end in ends.items()},
+        }
+        if full:
+            content["full"] = True
+        block = BlockBuilder()
+        value = json.dumps(content, separators=(",", ":")).encode()
+        block.add(Record("", self._task.encode(), value, time.time_ns() // 1_000_000))
+        offset = self.state.next_offset
+        self.state.next_offset = offset + 1
+        return encode_batch(block.take(), offset)

@@ -1,0 +1,98 @@
+"""The high watermark of a partition, as readers see it, and the bell that tells them to look.
+
+    committed => Offset  int64   records below it are committed
+                 Crc     uint32  CRC-32C of the offset
+
+The file is a hint: written in place after a commit is durable in the journal, so never ahead of it, and not forced to
+the disk itself. Where it cannot be read the watermark is computed from the owner's journal. Nothing is decided here
+about who may write.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from pathlib import Path
+
+import google_crc32c
+
+from tailrace.log.store import disk
+from tailrace.log.store.journal import read_state, sync_journal
+from tailrace.log.store.layout import Layout, Place
+from tailrace.log.store.ownership import read_owner
+
+_OFFSET = struct.Struct(">q")
+_CRC = struct.Struct(">I")
+SIZE = _OFFSET.size + _CRC.size
+_TORN_READS = 3
+"""A read may fall into the middle of a write; a file that stays unreadable is damaged."""
+
+
+def pack_watermark(offset: int) -> bytes:
+    """Return the content of `committed`."""
+    packed = _OFFSET.pack(offset)
+    return packed + _CRC.pack(google_crc32c.value(packed))
+
+
+def unpack_watermark(data: bytes) -> int | None:
+    """Return the offset, None where the content is damaged."""
+    if len(data) != SIZE or _CRC.unpack_from(data, 8)[0] != google_crc32c.value(data[:8]):
+        return None
+    offset: int = _OFFSET.unpack_from(data)[0]
+    return offset
+
+
+def watermark_path(folder: Path) -> Path:
+    """Return the file of a partition's watermark."""
+    return folder / "committed"
+
+
+def read_hint(folder: Path) -> int | None:
+    """Return what `committed` says, None where it is missing or damaged."""
+    for _ in range(_TORN_READS):
+        data = disk.read_file(watermark_path(folder))
+        if data is None:
+            return None
+        offset = unpack_watermark(data)
+        if offset is not None:
+            return offset
+    return None
+
+
+def write_hint(folder: Path, offset: int) -> None:
+    """Publish a watermark."""
+    path = watermark_path(folder)
+    fd = disk.open_file(path)
+    try:
+        disk.write_at(fd, pack_watermark(offset), 0, path)
+    finally:
+        os.close(fd)
+
+
+def read_watermark(layout: Layout, place: Place) -> int:
+    """Return the watermark of a partition: the hint, or what the owner's journal says."""
+    hint = read_hint(place.folder)
+    return computed_watermark(layout, place) if hint is None else hint
+
+
+def computed_watermark(layout: Layout, place: Place) -> int:
+    """Return the watermark from the owner's journal."""
+    owner = read_owner(place.folder)
+    if owner is None:
+        return 0
+    journal = layout.journal(owner.task)
+    # what is not on the disk yet might still be lost, and must not be seen before
+    sync_journal(journal)
+    state = read_state(journal)
+    end = state.ends.get(place.name) if state else None
+    return max(owner.end.next_offset, end.next_offset if end else 0)
+
+
+def ring(bell: Path) -> None:
+    """Tell waiting readers that something was committed; after the watermarks are written."""
+    fd = disk.open_file(bell)
+    try:
+        disk.write_at(fd, time.monotonic_ns().to_bytes(8, "big"), 0, bell)
+    finally:
+        os.close(fd)
