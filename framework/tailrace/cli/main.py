@@ -47,13 +47,13 @@ def tailrace(
     """
 
 
-app.command("run")(run.run)
-app.command("check")(check.check)
-app.command("topics")(topics.topics)
-app.command("tail")(tail.tail)
-app.command("status")(status.status)
-app.command("demo")(demo.demo)
-app.command("demo")(demo.demo)
+app.command("run", short_help="Run the worker.")(run.run)
+app.command("check", short_help="Check config, servers, grants and tables.")(check.check)
+app.command("topics", short_help="List topics, offsets and sizes.")(topics.topics)
+app.command("tail", short_help="Print the records of a topic as JSON.")(tail.tail)
+app.command("status", short_help="Show how every task is doing.")(status.status)
+app.command("demo", short_help="See it all at work on an embedded Postgres.")(demo.demo)
+app.command("demo", short_help="See it all at work on an embedded Postgres.")(demo.demo)
 app.add_typer(offsets.app, name="offsets")
 app.add_typer(schemas.app, name="schemas")
 
