@@ -88,12 +88,12 @@ def _quoted(body: bytes, type_name: str, pattern: re.Pattern[bytes], comma: byte
 def _dimensions(type_name: str) -> BadRecord:
     return BadRecord(
         f"array of several dimensions in a column of type {type_name}",
-        hint="the schema has one dimension; set errors to skip or dead_letter, or leave the column out of the publication",
+        hint="the schema has one dimension; set errors to skip or dead_letter, or do not publish the column",
     )
 
 
 def _null_element(type_name: str) -> BadRecord:
     return BadRecord(
         f"null element in a column of type {type_name}",
-        hint="the schema of an enum array has no null elements; set errors to skip or dead_letter, or forbid them by a check",
+        hint="an enum array's schema has no null elements; set errors to skip or dead_letter, or forbid them",
     )

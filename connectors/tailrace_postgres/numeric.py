@@ -2,7 +2,7 @@ r"""Postgres' numbers, bits and bytes, from the text of the wire to exact values
 
     int2, int4, int8, oid    => [-] digits
     float4, float8           => shortest decimal that reads back the same | NaN | [-]Infinity
-    numeric                  => [-] digits [. digits] | NaN | [-]Infinity; its scale says how many digits after the point
+    numeric                  => [-] digits [. digits] | NaN | [-]Infinity; as many decimals as its scale
     money                    => as `lc_monetary` prints it: -$1,234.56
     bool                     => t | f
     bit, varbit              => digits 0 and 1, most significant first

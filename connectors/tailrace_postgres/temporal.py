@@ -35,7 +35,7 @@ NEGATIVE_INFINITY_DAYS = -(2**31)
 
 _CIVIL = re.compile(
     rb"(?P<year>\d{4,7})-(?P<month>\d\d)-(?P<day>\d\d)"
-    rb"(?:[ T](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,6}))?)?)?"
+    rb"(?: (?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,6}))?)?)?"
     rb"(?P<zone>[+-]\d\d(?::\d\d(?::\d\d)?)?)?(?P<bc> BC)?"
 )
 _CLOCK = re.compile(
@@ -43,7 +43,7 @@ _CLOCK = re.compile(
 )
 _INTERVAL = re.compile(
     rb"(?:(?P<years>[+-]?\d+) years? ?)?(?:(?P<months>[+-]?\d+) mons? ?)?(?:(?P<days>[+-]?\d+) days? ?)?"
-    rb"(?:(?P<sign>[+-]?)(?P<hour>\d+):(?P<minute>\d\d):(?P<second>\d\d)(?:\.(?P<fraction>\d{1,6}))?)?"
+    rb"(?:(?P<sign>[+-]?)(?P<hour>\d+):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)(?:\.(?P<fraction>\d{1,6}))?)?"
 )
 
 _MINUTES = {
@@ -155,10 +155,11 @@ def timestamp_micros(cell: bytes) -> int:
     """Read a timestamp as microseconds since 1970-01-01 00:00:00."""
     try:
         micros = _days_of[cell[:10]] * DAY + _MINUTES[cell[11:16]] + _SECONDS[cell[16:19]]
-        if len(cell) == 19:
-            return micros
-        if cell[19] == 46 and cell[20:].isdigit():
-            return micros + int(cell[20:]) * _FRACTION[len(cell) - 20]
+        if cell[10] == 32:
+            if len(cell) == 19:
+                return micros
+            if cell[19] == 46 and cell[20:].isdigit():
+                return micros + int(cell[20:]) * _FRACTION[len(cell) - 20]
     except (KeyError, IndexError):
         pass
     if cell in _TIMESTAMP_SPECIALS:

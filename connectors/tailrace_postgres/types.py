@@ -52,7 +52,7 @@ _ARRAY_SHAPES: Mapping[str, Shape] = {
 
 @dataclass(frozen=True, slots=True)
 class PgType:
-    """One row of `pg_type`: `kind` is typtype; `base` and `base_typmod` are a domain's; `labels` an enum's, in order."""
+    """One row of `pg_type`: `kind` is typtype, `base` and `base_typmod` a domain's, `labels` an enum's, in order."""
 
     oid: int
     name: str
