@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tailrace.codec.avro_writer import branches, plain_writer, varint, write_octets, write_text, writer
+from tailrace.codec.avro_writer import branches, plain_writer, varint, write_text, writer
 from tailrace.codec.row import REFUSED, FromCell, FromValue
 from tailrace.errors import BadRecord
 from tailrace.event import Column, Op
@@ -33,14 +33,6 @@ _REMEMBERED = 1000
 """Most values of one field of `source` whose bytes are remembered; most fields are the same in event after event."""
 
 
-def utf8(cell: bytes) -> str:
-    """Decode a cell that is the UTF-8 text itself.
-
-    Columns with this very function as `decode` go to Avro without becoming a `str` on the way.
-    """
-    return cell.decode()
-
-
 def frame(schema_id: int) -> bytes:
     """Return what stands before every value of the schema."""
     return b"\x00" + schema_id.to_bytes(4, "big")
@@ -57,8 +49,6 @@ class AvroForm:
         """Return the writer of a column's cells, the branch of its union included."""
         decode, schema = column.decode, column.schema
         some = branches(schema)[1] if schema.optional else b""
-        if decode is utf8 and schema.type == "string":
-            return lambda cell: some + write_octets(cell)
         write = plain_writer(schema)
         if some:
             return lambda cell: some + write(decode(cell))

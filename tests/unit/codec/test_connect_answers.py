@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from base64 import b64decode
 
 import pytest
-from unit.codec.connect.cases import CASES, answers, cases
 
 from tailrace.codec.avro_schema import avro_schema
 from tailrace.codec.avro_writer import writer
 from tailrace.codec.header import struct_text
 from tailrace.codec.json_converter import dump, json_schema, json_writer
+from unit.codec.connect.cases import CASES, answers, cases
 
 ANSWERED = list(zip(cases(), answers(), strict=True))
 

@@ -45,7 +45,7 @@ VARIABLE = Schema(
 def cases() -> Iterator[tuple[Schema, dict[str, Value]]]:
     """Yield structs and values of them, the same ones every time."""
     for number in range(CASES):
-        dice = random.Random(SEED + number)  # noqa: S311 - test data
+        dice = random.Random(SEED + number)
         fields = tuple(Field(f"f{i}", _schema(dice, depth=2)) for i in range(dice.randint(1, 6)))
         schema = Schema("struct", name=f"shop.public.t{number}.Value", version=dice.choice([None, 1]), fields=fields)
         yield schema, {field.name: _value(dice, field.schema) for field in fields}
@@ -102,6 +102,10 @@ def _value(dice: random.Random, schema: Schema) -> Value:
         return Decimal(dice.randint(-(10**12), 10**12)).scaleb(-int(schema.parameters["scale"]))
     if schema.name == VARIABLE_SCALE_DECIMAL:
         return Decimal(dice.randint(-(10 ** dice.randint(0, 25)), 10**20)).scaleb(-dice.randint(0, 12))
+    return _value_of_type(dice, schema)
+
+
+def _value_of_type(dice: random.Random, schema: Schema) -> Value:
     if schema.type == "array":
         return [_value(dice, schema.items or VARIABLE) for _ in range(dice.randint(0, 3))]
     if schema.type == "map":  # not more than one: Java's order is its own
@@ -177,9 +181,9 @@ def ask(jars: Path) -> None:
     ]
     source = Path(__file__).with_name("ConnectJudge.java")
     with tempfile.TemporaryDirectory() as classes:
-        subprocess.run(["javac", "-cp", f"{jars}/*", "-d", classes, source], check=True)  # noqa: S607
+        subprocess.run(["javac", "-cp", f"{jars}/*", "-d", classes, source], check=True)
         judged = subprocess.run(
-            ["java", "-cp", f"{classes}:{jars}/*", "ConnectJudge"],  # noqa: S607
+            ["java", "-cp", f"{classes}:{jars}/*", "ConnectJudge"],
             input="\n".join(questions) + "\n",
             stdout=subprocess.PIPE,
             encoding="utf-8",
