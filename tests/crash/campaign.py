@@ -95,8 +95,11 @@ class Campaign:
                     worker_options={"restart_delay": 0.1, "restart_delay_max": 1.0, "restart_limit": 1000},
                 )  # fmt: skip
                 worker.write_config()
-                self._attack(worker, Chaos(worker, server, proxy, orders.plan, orders.seed), workload)
-                self._finish(worker)
+                try:
+                    self._attack(worker, Chaos(worker, server, proxy, orders.plan, orders.seed), workload)
+                    self._finish(worker)
+                finally:
+                    worker.kill(with_tasks=True)
             self._judge(worker, server)
         self._outcome.figures["writers"] = dict(workload.counts)
         self._outcome.figures["worker_starts"] = worker.starts

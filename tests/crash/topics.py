@@ -10,12 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 
 from aiokafka.record.memory_records import MemoryRecords
-from tailrace.log.store.backend import BundledLog
 
 from crash.tables import CrashTable
 from crash.verify import NOT_SENT, Cells, NotSent, TopicEvent
 from tailrace.codec.decoder import Decoder
 from tailrace.log.backend import StoredRecord
+from tailrace.log.store.backend import BundledLog
 
 PLACEHOLDER = "__debezium_unavailable_value"
 
@@ -34,7 +34,7 @@ class Topics:
     def __init__(self, path: Path, prefix: str) -> None:
         self.path = path
         self.prefix = prefix
-        self.log = BundledLog(BundledLog.Config(type="bundled", path=path))
+        self.log = BundledLog(BundledLog.Config.model_validate({"path": path}))
         self._decoder = Decoder(self.log.registry())
 
     def events(self, table: CrashTable) -> Iterator[TopicEvent]:

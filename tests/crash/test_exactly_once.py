@@ -1,0 +1,35 @@
+"""Exactly once under blows, short: the harness for about a minute, on a seed that is drawn and printed.
+
+The long run is a command: see `harness.py`.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from crash.campaign import Campaign, Orders
+from crash.chaos import Plan
+from crash.workload import Pace
+from servers.postgres import require
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("version", [15, 18], ids=["pg15", "pg18"])
+def test_nothing_is_lost_or_told_twice_under_blows(version: int, tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    plan = Plan(kills=6, restarts=3, cuts=4, freezes=1, stops=1, seconds=25)
+    orders = Orders(
+        require(version), tmp_path, seed, plan, Pace(writers=3, pause=0.03, prefill=0.2),
+        bulk_rows=4000, bulks=(0.2,), chunk_rows=100,
+    )  # fmt: skip
+    outcome = Campaign(orders).run()
+    assert outcome.clean, "\n".join([f"seed {seed}", *outcome.lines()])
+    dealt = outcome.figures["dealt"]
+    assert isinstance(dealt, dict)
+    assert dealt["kill_task"] > 0 < dealt["restart_immediate"]
+    assert outcome.verdict.events["r"] > 0 < outcome.verdict.events["d"]

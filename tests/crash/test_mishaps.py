@@ -1,0 +1,277 @@
+"""What a user sees: a worker at work, each common mishap with its message and exit code, and life after the mend."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from crash.worker import CONNECTOR, TAILRACE, Worker
+from servers.postgres import StartPostgres
+from tailrace.demo.postgres import PostgresServer
+
+TOPIC = f"{CONNECTOR}.public.orders"
+SEGMENT = f"topics/{TOPIC}-0/00000000000000000000.log"
+
+
+@pytest.fixture
+def server(start_postgres: StartPostgres) -> PostgresServer:
+    server = start_postgres(18)
+    with server.connect() as connection:
+        connection.execute("CREATE TABLE orders (id int PRIMARY KEY, note text)")
+    return server
+
+
+MakeWorker = Callable[..., Worker]
+
+
+@pytest.fixture
+def make_worker(tmp_path: Path) -> Iterator[MakeWorker]:
+    """A function `(url, **options)` that makes a worker; it is gone after the test."""
+    made: list[Worker] = []
+
+    def make(url: str, **options: object) -> Worker:
+        worker = Worker(tmp_path, url, ("public.orders",), options=options, worker_options={"restart_delay_max": 0.5})
+        worker.write_config()
+        made.append(worker)
+        return worker
+
+    yield make
+    for worker in made:
+        worker.kill(with_tasks=True)
+
+
+def tailrace(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(TAILRACE), *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+def tail(worker: Worker) -> subprocess.CompletedProcess[str]:
+    return tailrace("tail", TOPIC, "--path", str(worker.log_path), "--from", "earliest")
+
+
+def told(worker: Worker) -> list[dict[str, Any]]:
+    done = tail(worker)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def ids(worker: Worker) -> list[int]:
+    return [line["key"]["id"] for line in told(worker)]
+
+
+def run_to_the_end(worker: Worker) -> None:
+    worker.start("--until-current")
+    assert worker.wait(timeout=60) == 0, worker.last_words()
+
+
+def insert(server: PostgresServer, first: int, last: int, *, size: int = 10) -> None:
+    with server.connect() as connection:
+        connection.execute(
+            "INSERT INTO orders SELECT n, repeat(md5(n::text), %s) FROM generate_series(%s::int, %s) n",
+            [max(1, size // 32), first, last],
+        )
+
+
+def wait_for(condition: Callable[[], bool], worker: Worker, *, timeout: float = 40) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, worker.last_words()
+        time.sleep(0.1)
+
+
+def test_tail_shows_changes_while_the_worker_writes(server: PostgresServer, make_worker: MakeWorker) -> None:
+    worker = make_worker(server.dsn())
+    insert(server, 1, 3)
+    worker.start()
+    wait_for(lambda: (worker.log_path / SEGMENT).exists() and len(told(worker)) == 3, worker)
+    command = [str(TAILRACE), "tail", TOPIC, "--config", str(worker.config), "--from", "latest", "--follow"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout is not None
+        time.sleep(1.5)
+        insert(server, 4, 4)
+        with server.connect() as connection:
+            connection.execute("DELETE FROM orders WHERE id = 4")
+        lines = [json.loads(follower.stdout.readline()) for _ in range(3)]
+        follower.terminate()
+    assert [line["offset"] for line in lines] == [3, 4, 5]
+    assert [line["key"] for line in lines] == [{"id": 4}] * 3
+    assert [line["value"] and line["value"]["op"] for line in lines] == ["c", "d", None]
+    assert list(lines[0]) == ["topic", "partition", "offset", "timestamp", "key", "value", "headers"]
+    assert worker.stop() == 0
+
+
+def test_a_corrupted_segment_is_named_by_file_and_offset(server: PostgresServer, make_worker: MakeWorker) -> None:
+    worker = make_worker(server.dsn())
+    for first in range(1, 200, 50):
+        insert(server, first, first + 49)
+        run_to_the_end(worker)
+    segment = worker.log_path / SEGMENT
+    whole = segment.read_bytes()
+    spoilt = bytearray(whole)
+    spoilt[len(whole) // 2] ^= 0x10
+    segment.write_bytes(spoilt)
+    done = tail(worker)
+    assert done.returncode == 1
+    assert str(segment) in done.stderr
+    assert "offset" in done.stderr
+    assert "Traceback" not in done.stderr
+    read = [json.loads(line)["key"]["id"] for line in done.stdout.splitlines()]
+    assert read == list(range(1, len(read) + 1))
+    assert 50 <= len(read) < 200
+    segment.write_bytes(whole)
+    assert ids(worker) == list(range(1, 201))
+    insert(server, 201, 210)
+    run_to_the_end(worker)
+    assert ids(worker) == list(range(1, 211))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], None]]:
+    """A function that gives the worker's log folder a file system of so many megabytes, or makes it as big."""
+    if os.geteuid() != 0:
+        if os.environ.get("CI") == "true":
+            pytest.fail("mounting a small disk needs root")
+        pytest.skip("mounting a small disk needs root")
+    folder = tmp_path / "data"
+    folder.mkdir()
+
+    def resize(megabytes: int) -> None:
+        how = ["-o", f"size={megabytes}m" + (",remount" if os.path.ismount(folder) else "")]
+        subprocess.run(["mount", "-t", "tmpfs", *how, "tmpfs", str(folder)], check=True)
+
+    yield resize
+    if os.path.ismount(folder):
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_stops_the_task_until_there_is_space(
+    server: PostgresServer, make_worker: MakeWorker, small_disk: Callable[[int], None]
+) -> None:
+    small_disk(4)
+    worker = make_worker(server.dsn())
+    insert(server, 1, 100)
+    worker.start()
+    wait_for(lambda: (worker.log_path / SEGMENT).exists() and len(told(worker)) == 100, worker)
+    insert(server, 101, 1100, size=20_000)
+    wait_for(lambda: "disk" in worker.last_words(100) and "full" in worker.last_words(100), worker)
+    assert worker.running
+    assert ids(worker) == list(range(1, len(ids(worker)) + 1))
+    small_disk(200)
+    wait_for(lambda: len(told(worker)) == 1100, worker)
+    assert ids(worker) == list(range(1, 1101))
+    assert worker.stop() == 0
+
+
+def test_a_wrong_password_ends_the_worker_with_the_mend(start_postgres: StartPostgres, make_worker: MakeWorker) -> None:
+    server = start_postgres(18, password="right-one")
+    with server.connect() as connection:
+        connection.execute("CREATE TABLE orders (id int PRIMARY KEY, note text)")
+    insert(server, 1, 5)
+    worker = make_worker(server.dsn(password="wrong-one"))
+    worker.start()
+    assert worker.wait(timeout=60) == 3
+    words = worker.last_words()
+    assert "password authentication failed" in words
+    assert "wrong-one" not in words
+    check = tailrace("check", str(worker.config))
+    assert check.returncode == 1
+    assert "password authentication failed" in check.stdout
+    assert "mend" in check.stdout
+    worker = make_worker(server.dsn())
+    run_to_the_end(worker)
+    assert ids(worker) == [1, 2, 3, 4, 5]
+    assert tailrace("check", str(worker.config)).returncode == 0
+
+
+def test_a_server_without_logical_wal_is_told_how_to_have_it(
+    start_postgres: StartPostgres, make_worker: MakeWorker
+) -> None:
+    server = start_postgres(18, wal_level="replica")
+    with server.connect() as connection:
+        connection.execute("CREATE TABLE orders (id int PRIMARY KEY, note text)")
+    insert(server, 1, 5)
+    worker = make_worker(server.dsn())
+    worker.start()
+    assert worker.wait(timeout=60) == 3
+    assert "wal_level" in worker.last_words()
+    assert "logical" in worker.last_words()
+    check = tailrace("check", str(worker.config))
+    assert check.returncode == 1
+    assert "wal_level" in check.stdout
+    with server.connect() as connection:
+        connection.execute("ALTER SYSTEM SET wal_level = 'logical'")
+    server.restart()
+    run_to_the_end(worker)
+    assert ids(worker) == [1, 2, 3, 4, 5]
+
+
+def test_an_unknown_key_names_the_nearest(server: PostgresServer, make_worker: MakeWorker) -> None:
+    worker = make_worker(server.dsn())
+    right = worker.config.read_text()
+    worker.config.write_text(right.replace("tables:", "tabels:"))
+    done = tailrace("run", str(worker.config))
+    assert done.returncode == 2
+    assert f'connectors.{CONNECTOR}.tabels: unknown key, did you mean "tables"?' in done.stderr
+    assert "Traceback" not in done.stderr
+    worker.config.write_text(right)
+    insert(server, 1, 1)
+    run_to_the_end(worker)
+    assert ids(worker) == [1]
+
+
+def test_a_database_that_is_away_is_waited_for(server: PostgresServer, make_worker: MakeWorker) -> None:
+    worker = make_worker(server.dsn())
+    insert(server, 1, 3)
+    worker.start()
+    wait_for(lambda: (worker.log_path / SEGMENT).exists() and len(told(worker)) == 3, worker)
+    server.stop()
+    time.sleep(3)
+    status = json.loads(tailrace("status", str(worker.config), "--json").stdout)
+    (task,) = status["tasks"]
+    assert task["state"] == "RESTARTING"
+    assert task["error"]["message"]
+    server.start()
+    insert(server, 4, 5)
+    wait_for(lambda: len(told(worker)) == 5, worker)
+    assert ids(worker) == [1, 2, 3, 4, 5]
+    assert worker.stop() == 0
+
+
+def test_a_second_worker_on_the_same_log_is_refused(server: PostgresServer, make_worker: MakeWorker) -> None:
+    worker = make_worker(server.dsn())
+    worker.start()
+    wait_for(lambda: bool(worker.task_pids()), worker)
+    done = tailrace("run", str(worker.config))
+    assert done.returncode == 1
+    assert "pid" in done.stderr
+    assert worker.stop() == 0
+
+
+def test_a_slot_that_is_gone_is_told_with_the_choices(server: PostgresServer, make_worker: MakeWorker) -> None:
+    worker = make_worker(server.dsn())
+    insert(server, 1, 3)
+    run_to_the_end(worker)
+    with server.connect() as connection:
+        drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
+        for _ in range(50):
+            try:
+                connection.execute(drop)
+            except psycopg.errors.ObjectInUse:
+                time.sleep(0.1)
+            else:
+                break
+    insert(server, 4, 5)
+    worker.start()
+    assert worker.wait(timeout=60) == 3
+    assert "offsets reset" in worker.last_words()
+    done = tailrace("offsets", "reset", str(worker.config), "--connector", CONNECTOR)
+    assert done.returncode == 0, done.stderr
+    run_to_the_end(worker)
+    assert ids(worker) == [1, 2, 3, 1, 2, 3, 4, 5]
