@@ -4,7 +4,7 @@
 #   make test         installs what the tests need, checks, and runs all tests
 #   make check        format, lint, types, layers
 #   make bench        all benchmarks
-#   make reference  docs/commands.md, out of the commands' help
+#   make reference    docs/commands.md and docs/configuration.md, out of the code
 #
 # PYTHON=python3.12 chooses an interpreter; ARGS="--seconds 20" is handed to the demo, PYTEST_ARGS="-k slot" to pytest.
 
@@ -60,9 +60,9 @@ test: system check
 demo: .venv/installed-for-demo
 	@$(BIN)/tailrace demo $(ARGS)
 
-# docs/commands.md, out of the commands' own help; a test says when it is due.
+# A test says when this is due.
 reference: venv
-	@$(BIN)/python tests/docs/reference.py
+	@PYTHONPATH=tests $(BIN)/python -m docs.reference
 
 bench: venv
 	@for benchmark in benchmarks/bench_*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE_NAME = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml|yaml))`")
+FILE_NAME = re.compile(r"`(?!\./)((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml|yaml))`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 PLACEHOLDER = re.compile(r"\$\{env:(\w+)\}")
 

@@ -1,4 +1,4 @@
-"""Writes docs/commands.md out of the commands themselves: python tests/docs/reference.py (or make reference)."""
+"""The text of docs/commands.md, out of the commands themselves; run as a script, writes all references anew."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 import typer.main
 
+from docs.configuration import configuration
 from tailrace.cli.main import app
 
-REFERENCE = Path(__file__).parents[2] / "docs" / "commands.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 HEAD = """\
 # Commands
@@ -66,5 +67,11 @@ def _default(option: Any) -> str:
     return f"`{option.default}`" if shown else ""
 
 
+def references() -> dict[Path, str]:
+    """Return what is to stand in each file that is written from code."""
+    return {DOCS / "commands.md": reference(), DOCS / "configuration.md": configuration()}
+
+
 if __name__ == "__main__":
-    REFERENCE.write_text(reference(), encoding="utf-8")
+    for path, text in references().items():
+        path.write_text(text, encoding="utf-8")

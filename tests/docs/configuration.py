@@ -1,0 +1,77 @@
+"""The text of docs/configuration.md, out of the settings' own models."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from tailrace.config.settings import ServerSettings, WorkerSettings
+from tailrace.log.store.settings import BundledLogConfig
+from tailrace_postgres.config import PostgresConfig
+
+HEAD = """\
+# Configuration
+
+One YAML file. `${env:NAME}` stands for an environment variable, `${file:PATH}` for the content of a file; relative
+paths start at the folder of the file. An unknown key is an error that names the nearest known one.
+
+<!-- Written by `make reference` out of the settings' models; a test compares. -->
+"""
+
+BLOCKS: list[tuple[str, str, type[BaseModel]]] = [
+    ("`log:` with `type: bundled`", "Where the topics are; without the block, `./tailrace-data`.", BundledLogConfig),
+    ("`connectors.<name>:` with `type: postgres`", "A Postgres database to capture.", PostgresConfig),
+    ("`worker:`", "How tasks are watched, restarted and stopped.", WorkerSettings),
+    ("`server:`", "The worker's HTTP API. The block may be there already; nothing listens yet.", ServerSettings),
+]
+
+WORDS: dict[Any, str] = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true / false",
+    Path: "path",
+    SecretStr: "text",
+}
+
+
+def configuration() -> str:
+    """Return the text of the reference."""
+    return HEAD + "".join(line for title, about, model in BLOCKS for line in _section(title, about, model))
+
+
+def _section(title: str, about: str, model: type[BaseModel]) -> Iterator[str]:
+    yield f"\n## {title}\n\n{about}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n"
+    for name, field in model.model_fields.items():
+        if name != "type":
+            meaning = (field.description or "").replace("<", "&lt;")
+            yield f"| `{name}` | {_kind(field.annotation)} | {_default(field)} | {meaning} |\n"
+
+
+def _kind(annotation: Any) -> str:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " / ".join(f"`{word}`" for word in inner)
+    if origin is list:
+        return f"list of {_kind(inner[0])}"
+    if origin is dict:
+        return "block"
+    if origin in {Union, types.UnionType}:
+        return " / ".join(_kind(part) for part in inner if part is not type(None))
+    return _kind(inner[0]) if inner else WORDS[annotation]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "must be given"
+    value = field.default
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, list):
+        return f"`[{', '.join(repr(item) for item in value)}]`".replace("'", '"')
+    return f"`{value}`" if value not in (None, "", {}) else ""
