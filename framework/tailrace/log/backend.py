@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from tailrace.codec.registry import Registry
 from tailrace.errors import Fatal
@@ -17,9 +17,11 @@ Start: TypeAlias = "Literal['earliest', 'latest'] | int"
 """Where a reader without a position begins; a number is a time, in milliseconds since 1970."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
-    """A record and where it rests."""
+class StoredRecord(NamedTuple):
+    """A record and where it rests.
+
+    A tuple, not a frozen dataclass: one is made for every record read, and making it takes a sixth of the time.
+    """
 
     topic: str
     partition: int

@@ -11,12 +11,13 @@ from tailrace.errors import Fatal
 from tailrace.event import Record
 from tailrace.log.backend import PartitionInfo, Start, StoredRecord
 from tailrace.log.store import disk
+from tailrace.log.store.cleaner import Cleaner
 from tailrace.log.store.cursor import PartitionCursor
 from tailrace.log.store.journal import Journal, TaskLock, read_state
 from tailrace.log.store.layout import Layout, Place
 from tailrace.log.store.openfiles import OpenFiles
 from tailrace.log.store.reader import FETCH_BYTES, BundledReader, OnMissing, Subscription
-from tailrace.log.store.segment import log_path, segment_bases
+from tailrace.log.store.segment import log_path, segment_bases, segment_size
 from tailrace.log.store.settings import BundledLogConfig
 from tailrace.log.store.timestamps import offset_at
 from tailrace.log.store.watermark import read_watermark
@@ -104,6 +105,10 @@ class BundledLog:
         finally:
             lock.release()
 
+    def clean(self) -> None:
+        """Make one pass of retention and compaction; safe beside writers and readers, in any process."""
+        Cleaner(self.config).run_once()
+
     def _existing(self, topic: str, partition: int) -> Place:
         place = self.layout.place(topic, partition)
         if not place.folder.is_dir():
@@ -116,8 +121,7 @@ class BundledLog:
     def _info(self, place: Place) -> PartitionInfo:
         watermark = read_watermark(self.layout, place)
         bases = segment_bases(place.folder)
-        paths = [log_path(place.folder, base) for base in bases]
-        size = sum(path.stat().st_size for path in paths if path.exists())
+        size = sum(segment_size(log_path(place.folder, base)) for base in bases)
         first = min([*bases[:1], watermark]) if bases else watermark
         return PartitionInfo(place.topic, place.partition, first, watermark, size)
 

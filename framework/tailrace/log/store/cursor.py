@@ -18,7 +18,7 @@ from tailrace.log.store.index import locate
 from tailrace.log.store.layout import Layout, Place
 from tailrace.log.store.openfiles import OpenFiles
 from tailrace.log.store.record import CorruptBatch
-from tailrace.log.store.segment import SegmentFile, check_place, damaged, log_path, segment_bases
+from tailrace.log.store.segment import SegmentFile, check_place, damaged, log_path, segment_bases, segment_size
 from tailrace.log.store.watermark import computed_watermark, unpack_watermark, watermark_path
 
 
@@ -71,9 +71,8 @@ class PartitionCursor:
         here = max((base for base in bases if base <= self.next_offset), default=-1)
         total = -self._position if self._segment is not None and self._base == here else 0
         for base in bases:
-            path = log_path(self.place.folder, base)
-            if base >= here and path.exists():
-                total += path.stat().st_size
+            if base >= here:
+                total += segment_size(log_path(self.place.folder, base))
         return max(total, 0)
 
     def park(self) -> None:
@@ -94,21 +93,20 @@ class PartitionCursor:
     def _decode(self, segment: SegmentFile, data: bytes, records: list[StoredRecord]) -> int:
         """Decode the whole batches in `data` below the watermark; return the bytes they take."""
         at = 0
-        while self.next_offset < self.watermark and len(data) - at >= HEADER_SIZE:
-            try:
-                header = read_header(data, at)
-                if header.size > len(data) - at:
-                    if at:
-                        break
-                    data = segment.read(self._position, header.size)
+        try:
+            header = read_header(data)
+            if header.size > len(data):
+                data = segment.read(self._position, header.size)
+            while header.size <= len(data) - at:
                 check_place(header, self._expected)
                 self._take(header, data[at : at + header.size], records)
-            except CorruptBatch as error:
-                raise damaged(segment.path, self._position, self.next_offset, str(error)) from error
-            at += header.size
-            self._position += header.size
-        if not at:
-            raise damaged(segment.path, self._position, self.next_offset, f"{len(data)} bytes are no batch")
+                at += header.size
+                self._position += header.size
+                if self.next_offset >= self.watermark or len(data) - at < HEADER_SIZE:
+                    break
+                header = read_header(data, at)
+        except CorruptBatch as error:
+            raise damaged(segment.path, self._position, self.next_offset, str(error)) from error
         return at
 
     def _take(self, header: BatchHeader, batch: bytes, records: list[StoredRecord]) -> None:

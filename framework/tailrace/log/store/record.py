@@ -57,7 +57,12 @@ _NULL = varint(-1)
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """Return the integer at `at` and the place after it; raises IndexError, or `CorruptBatch` past 64 bits."""
-    number = shift = 0
+    number = data[at]
+    at += 1
+    if number < 0x80:
+        return (number >> 1) ^ -(number & 1), at
+    number &= 0x7F
+    shift = 7
     while True:
         byte = data[at]
         at += 1

@@ -48,6 +48,14 @@ def segment_bases(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in matches if match)
 
 
+def segment_size(path: Path) -> int:
+    """Return the length of a segment in bytes, 0 where a cleaner removed it meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def damaged(path: Path, position: int, offset: int, reason: str) -> Fatal:
     """Return the error for committed bytes that cannot be read."""
     return Fatal(

@@ -23,7 +23,7 @@ class TopicSettings(BaseModel):
     partitions: PositiveInt = Field(
         default=1, description="partitions of a new topic; an existing one keeps what it has"
     )
-    compression: Compression = Field(default="none", description="none, lz4 or zstd; old and new may be mixed")
+    compression: Compression = Field(default="lz4", description="none, lz4 or zstd; old and new may be mixed")
     segment_bytes: int = Field(
         default=128 * MEBIBYTE, ge=1024, le=2**31 - 1, description="size at which a new segment file is begun"
     )
