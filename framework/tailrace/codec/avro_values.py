@@ -19,19 +19,22 @@ FromAvro: TypeAlias = Callable[..., object]
 _Names: TypeAlias = "dict[str, FromAvro | None]"
 
 
-def without_logical_types(schema: AvroSchema) -> str | list[object] | dict[str, object]:
-    """Return the schema without `logicalType`s, so that its values are read as they lie in the bytes."""
+def for_reading(schema: AvroSchema) -> str | list[object] | dict[str, object]:
+    """Return the schema without `logicalType`s, so that its values are read as they lie in the bytes.
+
+    Without defaults too: reading does not need them, and fastavro refuses the "Infinity" that AvroData writes.
+    """
     if isinstance(schema, str):
         return schema
     if not isinstance(schema, Mapping):
-        return [without_logical_types(cast("AvroSchema", branch)) for branch in schema]
-    node = {key: value for key, value in schema.items() if key != "logicalType"}
+        return [for_reading(cast("AvroSchema", branch)) for branch in schema]
+    node = {key: value for key, value in schema.items() if key not in {"logicalType", "default"}}
     for key in ("items", "values", "type"):
-        if key in node:
-            node[key] = without_logical_types(cast("AvroSchema", node[key]))
+        if key in schema:
+            node[key] = for_reading(cast("AvroSchema", node[key]))
     if "fields" in node:
         fields = cast("list[AvroSchema]", node["fields"])
-        node["fields"] = [without_logical_types(each) for each in fields]
+        node["fields"] = [for_reading(each) for each in fields]
     return node
 
 

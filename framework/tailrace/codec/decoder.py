@@ -21,7 +21,8 @@ from typing import TypeAlias, cast
 
 import fastavro
 
-from tailrace.codec.avro_values import FromAvro, from_avro, without_logical_types
+from tailrace.codec.avro_values import FromAvro, for_reading, from_avro
+from tailrace.codec.avro_writer import UNFIT
 from tailrace.codec.header import UNAVAILABLE_COLUMNS
 from tailrace.codec.json_values import payload_value
 from tailrace.codec.registry import Registry
@@ -29,8 +30,8 @@ from tailrace.errors import BadRecord
 from tailrace.event import Op
 
 _FRAME = 5
-_MALFORMED = (ValueError, TypeError, LookupError, EOFError, ArithmeticError, MemoryError, StopIteration)
-"""What fastavro raises on bytes that are not what the schema says."""
+_MALFORMED = (*UNFIT, EOFError, MemoryError, StopIteration)
+"""What reading raises where the bytes are not what the schema says."""
 
 Plain: TypeAlias = "str | int | float | bool | None | list[Plain] | dict[str, Plain]"
 _Read: TypeAlias = Callable[[io.BytesIO], object]
@@ -89,7 +90,7 @@ class Decoder:
     def _reader(self, schema_id: int) -> _Read:
         schema = self._registry.by_id(schema_id)
         # fastavro would round a decimal to the schema's precision, and fail on the special ones.
-        parsed = fastavro.parse_schema(without_logical_types(schema))
+        parsed = fastavro.parse_schema(for_reading(schema))
         convert: FromAvro | None = from_avro(schema)
 
         def read(stream: io.BytesIO) -> object:

@@ -16,6 +16,7 @@ What this does not do: delete subjects or versions.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -32,7 +33,7 @@ from tailrace.codec.registry import (
     RegisteredSchema,
     UnknownSchema,
 )
-from tailrace.errors import ConfigError, Fatal
+from tailrace.errors import ConfigError, Fatal, Retriable
 
 DEFAULT_LEVEL: Compatibility = "BACKWARD"
 """Confluent's default; see docs/decisions/0005-incompatible-schemas.md for what follows when a table breaks it."""
@@ -59,6 +60,7 @@ class BundledRegistry:
         self._directory = path
         self._file = path / "registry.jsonl"
         self._state = _State()
+        self._synced = 0
 
     def register(self, subject: str, schema: AvroSchema, *, force: bool = False) -> RegisteredSchema:
         """Return the version of `subject` that equals `schema`, made durable first if it is new.
@@ -66,12 +68,10 @@ class BundledRegistry:
         Raises `IncompatibleSchema` where it breaks the subject's level, unless `force` is set.
         """
         text = canonical_text(schema)
-        known = self._known(subject, text)
-        if known is not None:
-            return known
         with self._locked() as descriptor:
             known = self._known(subject, text)
             if known is not None:
+                self._sync(descriptor)  # whoever wrote it may have died before it was durable
                 return known
             level = self._level(subject)
             broken = problems(schema, self._compared(subject, level), level)
@@ -154,24 +154,30 @@ class BundledRegistry:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:
-        """Be the only writer, with all that others wrote read and an unfinished last line cut off."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._directory / "registry.lock", os.O_RDWR | os.O_CREAT, _FILE_MODE)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            is_new = not self._file.exists()
-            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, _FILE_MODE)
+        """Be the only writer, with all that others wrote read and an unfinished last line cut off.
+
+        Raises `Retriable` while the disk is full, `Fatal` where the directory cannot be written.
+        """
+        with contextlib.ExitStack() as stack:
             try:
+                self._directory.mkdir(parents=True, exist_ok=True)
+                lock = self._open(stack, "registry.lock")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                is_new = not self._file.exists()
+                descriptor = self._open(stack, self._file.name)
                 if is_new:
                     self._sync_directories()
                 self._refresh()
                 if os.fstat(descriptor).st_size > self._state.read:
                     os.ftruncate(descriptor, self._state.read)
                 yield descriptor
-            finally:
-                os.close(descriptor)
-        finally:
-            os.close(lock)
+            except OSError as error:
+                raise _storage_error(self._directory, error) from error
+
+    def _open(self, stack: contextlib.ExitStack, name: str) -> int:
+        descriptor = os.open(self._directory / name, os.O_RDWR | os.O_CREAT, _FILE_MODE)
+        stack.callback(os.close, descriptor)
+        return descriptor
 
     def _sync_directories(self) -> None:
         for directory in (self._directory, self._directory.parent):
@@ -185,15 +191,28 @@ class BundledRegistry:
         octets = b"".join([json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines])
         start = self._state.read
         written = 0
-        while written < len(octets):
-            written += os.pwrite(descriptor, octets[written:], start + written)
-        os.fsync(descriptor)
+        try:
+            while written < len(octets):
+                written += os.pwrite(descriptor, octets[written:], start + written)
+            os.fsync(descriptor)
+            self._synced = start + written
+        except OSError:
+            with contextlib.suppress(OSError):  # lines that are not durable must not be read as if they were
+                os.ftruncate(descriptor, start)
+            raise
         self._refresh()
+
+    def _sync(self, descriptor: int) -> None:
+        if self._synced < self._state.read:
+            os.fsync(descriptor)
+            self._synced = self._state.read
 
     def _refresh(self) -> None:
         """Read the lines that have been added since."""
         try:
             with self._file.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self._state.read:  # a writer took back what it could not sync
+                    self._state = _State()
                 file.seek(self._state.read)
                 added = file.read()
         except FileNotFoundError:
@@ -234,6 +253,13 @@ class BundledRegistry:
                 state.levels[cast("str | None", entry["subject"])] = cast("Compatibility", entry["level"])
             case other:
                 raise ValueError(f"unknown entry {other}")
+
+
+def _storage_error(directory: Path, error: OSError) -> Retriable | Fatal:
+    message = f"cannot write registry {directory}: {error.strerror}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return Retriable(message, hint="make space on the disk; the task goes on by itself", patient=True)
+    return Fatal(message, hint="check the disk, and that the worker's user may write there")
 
 
 def canonical_text(schema: AvroSchema) -> str:
