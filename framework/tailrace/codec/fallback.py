@@ -3,7 +3,7 @@
 A delete under Postgres' default identity carries the key alone, yet `before` must hold every column that is NOT NULL.
 Debezium fills such a field with the column's default, or else with the zero of its type; so do we, in `before`.
 In `after` the same happens only if the database sent a null for a column that it had called NOT NULL; the record then
-says so in a header (`plan.DEFAULTED`). Source: Debezium's JdbcValueConverters.convertValue and its callers.
+says so in a header (`header.DEFAULTED_COLUMNS`). Source: Debezium's JdbcValueConverters.convertValue and its callers.
 """
 
 from __future__ import annotations

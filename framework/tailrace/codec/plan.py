@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
 from tailrace.codec.envelope import key_schema
-from tailrace.codec.header import DEFAULTED_COLUMNS, NEW_KEY, OLD_KEY, UNAVAILABLE_COLUMNS, names_header, struct_text
+from tailrace.codec.header import DEFAULTED_COLUMNS, NEW_KEY, OLD_KEY, UNAVAILABLE_COLUMNS, struct_text
 from tailrace.codec.row import Form, RowWriter
 from tailrace.errors import BadRecord
 from tailrace.event import Cell, Change, Op, Record, Table
@@ -72,22 +72,24 @@ class TablePlan(Generic[P]):
     def records(self, change: Change) -> list[Record]:
         """Return the records of `change`; raises `BadRecord` naming table and column."""
         marks = self._rows.marks
-        if marks.unavailable or marks.defaulted:
-            marks.clear()
+        if marks.notes:
+            marks.notes = []
         op = change.op
         if op == "t":
             return [Record(self._topic, None, self._value(change, None, None, "t"), self._now_ms)]
         if op == "d":
             gone = self._required(self._optional_before(change), "before")
-            return self._delete(change, gone, self._key_of(gone), self._unavailable())
+            return self._delete(change, gone, self._key_of(gone), marks.headers() if marks.notes else ())
         only_after = change.before_wire is None and change.after_wire is not None  # the common insert and update
         before = None if only_after else self._optional_before(change)
+        gone_headers = marks.headers() if marks.notes else ()
         after = self._after(change)
-        if marks.unavailable or marks.defaulted:
+        headers: Headers = ()
+        if marks.notes:
             after = self._patched(change, after)
-        headers = self._unavailable() + self._defaulted()
+            headers = marks.headers()
         if change.moved and self._key:
-            return self._move(change, self._required(before, "before"), after, headers)
+            return self._move(change, (self._required(before, "before"), gone_headers), (after, headers))
         value = self._value(change, before, after, op)
         return [Record(self._topic, self._key_of(after), value, self._now_ms, headers)]
 
@@ -97,14 +99,13 @@ class TablePlan(Generic[P]):
     def _key_of(self, pieces: list[P]) -> bytes | None:
         if not self._key:
             return None
-        marks = self._rows.marks
-        if marks.unavailable or marks.defaulted:
+        if self._rows.marks.notes:
             self._check_key()
         return self._envelope.key([pieces[index] for index in self._key])
 
     def _check_key(self) -> None:
-        missing = [name for name in self._key_names if name in self._rows.marks.unavailable]
-        missing += [name for name in self._key_names if name in self._rows.marks.defaulted]
+        absent = self._rows.marks.names(UNAVAILABLE_COLUMNS) + self._rows.marks.names(DEFAULTED_COLUMNS)
+        missing = [name for name in self._key_names if name in absent]
         if missing:
             raise BadRecord(f"change of {self._table.id} has no value for key column {', '.join(missing)}")
 
@@ -114,10 +115,11 @@ class TablePlan(Generic[P]):
             return [deleted]
         return [deleted, Record(self._topic, key, None, self._now_ms, headers)]
 
-    def _move(self, change: Change, before: list[P], after: list[P], headers: Headers) -> list[Record]:
+    def _move(self, change: Change, gone: tuple[list[P], Headers], new: tuple[list[P], Headers]) -> list[Record]:
+        (before, gone_headers), (after, headers) = gone, new
         old_key, new_key = self._key_of(before), self._key_of(after)
         old_text, new_text = self._key_text(change, new=False), self._key_text(change, new=True)
-        records = self._delete(change, before, old_key, ((NEW_KEY, new_text),))
+        records = self._delete(change, before, old_key, ((NEW_KEY, new_text), *gone_headers))
         created = self._value(change, None, after, "c")
         records.append(Record(self._topic, new_key, created, self._now_ms, ((OLD_KEY, old_text), *headers)))
         return records
@@ -140,10 +142,10 @@ class TablePlan(Generic[P]):
             pieces = self._rows.row(change.before)
         else:
             return None
-        if self._rows.marks.defaulted:
+        if self._rows.marks.notes:
             if change.op == "d" or change.moved:
                 self._check_key()
-            self._rows.marks.defaulted.clear()
+            self._rows.marks.forget(DEFAULTED_COLUMNS)
         return pieces
 
     def _after(self, change: Change) -> list[P]:
@@ -155,9 +157,10 @@ class TablePlan(Generic[P]):
 
     def _patched(self, change: Change, after: list[P]) -> list[P]:
         """Take the values that `after` lacks from `before`, where it has them."""
-        if not self._rows.marks.unavailable or (change.before_wire is None and change.before is None):
+        marks = self._rows.marks
+        if not marks.names(UNAVAILABLE_COLUMNS) or (change.before_wire is None and change.before is None):
             return after
-        self._rows.marks.clear()
+        marks.notes = []
         if change.before_wire is not None and change.after_wire is not None:
             cells = self._table.format.cells
             return self._rows.cells(_merged(cells(change.before_wire), cells(change.after_wire)))
@@ -169,14 +172,6 @@ class TablePlan(Generic[P]):
         if pieces is None:
             raise BadRecord(f"change of {self._table.id} has no row {which} it")
         return pieces
-
-    def _unavailable(self) -> Headers:
-        names = self._rows.marks.unavailable
-        return (names_header(UNAVAILABLE_COLUMNS, names),) if names else ()
-
-    def _defaulted(self) -> Headers:
-        names = self._rows.marks.defaulted
-        return (names_header(DEFAULTED_COLUMNS, names),) if names else ()
 
 
 Held = TypeVar("Held", Cell, Value)

@@ -1,21 +1,23 @@
 """Rows as pieces: one piece of output for each column, from wire cells or from values.
 
 A piece is a column's share of the encoded row: Avro bytes, or a JSON value. The same pieces, picked by the key's
-columns, make the key. Cells that are null or were not sent get pieces that were made beforehand; that they occurred is
-noted in `marks`, which costs nothing where there are none.
+columns, make the key. Cells that are null or were not sent get pieces that were made beforehand; what a reader must be
+told of besides the row is noted in `marks`, which costs nothing where there is nothing to tell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
+from decimal import Decimal
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from tailrace.codec.avro_writer import UNFIT
 from tailrace.codec.fallback import fallback
+from tailrace.codec.header import DEFAULTED_COLUMNS, SPECIAL_COLUMNS, UNAVAILABLE_COLUMNS, names_header
 from tailrace.errors import BadRecord
 from tailrace.event import Cell, Column, Row, Table
-from tailrace.schema import UNAVAILABLE, Schema, Unavailable, Value
+from tailrace.schema import DECIMAL, UNAVAILABLE, VARIABLE_SCALE_DECIMAL, Schema, Unavailable, Value
 
 P = TypeVar("P")
 P_co = TypeVar("P_co", covariant=True)
@@ -38,19 +40,31 @@ class Form(Protocol[P_co]):
         ...
 
 
-@dataclass(slots=True)
 class Marks:
-    """What was special about the rows written since the last `clear`."""
+    """What was special about the rows written since the last `clear`: columns, each under the header that tells."""
 
-    unavailable: list[str] = field(default_factory=list)
-    """Columns that the database did not send."""
-    defaulted: list[str] = field(default_factory=list)
-    """Required columns that were null."""
+    __slots__ = ("notes",)
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self.unavailable.clear()
-        self.defaulted.clear()
+    def __init__(self) -> None:
+        self.notes: list[tuple[str, str]] = []
+        """Empty for nearly every row, which is all that the quick path looks at."""
+
+    def note(self, header: str, column: str) -> None:
+        """Remember that `column` belongs into `header`."""
+        self.notes.append((header, column))
+
+    def names(self, header: str) -> list[str]:
+        """Return the columns for `header`."""
+        return [column for noted, column in self.notes if noted == header]
+
+    def forget(self, header: str) -> None:
+        """Drop the columns for `header`."""
+        self.notes = [note for note in self.notes if note[0] != header]
+
+    def headers(self) -> tuple[tuple[str, bytes | None], ...]:
+        """Return the headers for a record."""
+        kinds = dict.fromkeys(header for header, _ in self.notes)
+        return tuple(names_header(kind, self.names(kind)) for kind in kinds)
 
 
 class RowWriter(Generic[P]):
@@ -99,12 +113,14 @@ class RowWriter(Generic[P]):
 
 
 def _cell_piece(column: Column, form: Form[P], marks: Marks) -> Callable[[Cell], P]:
+    if _holds_decimals(column.schema):
+        column = replace(column, decode=_noting_special(column, marks))
     write = form.cell_writer(column)
-    special = _special_piece(column, form, marks)
+    missing = _missing_piece(column, form, marks)
 
     def piece(cell: Cell) -> P:
         if cell is None or cell is UNAVAILABLE:
-            return special(cell)
+            return missing(cell)
         return write(cell)
 
     return piece
@@ -112,17 +128,20 @@ def _cell_piece(column: Column, form: Form[P], marks: Marks) -> Callable[[Cell],
 
 def _value_piece(column: Column, form: Form[P], marks: Marks) -> Callable[[Value], P]:
     write = form.value_writer(column.schema)
-    special = _special_piece(column, form, marks)
+    missing = _missing_piece(column, form, marks)
+    holds_decimals, name = _holds_decimals(column.schema), column.name
 
     def piece(value: Value) -> P:
         if value is None or value is UNAVAILABLE:
-            return special(value)
+            return missing(value)
+        if holds_decimals and _is_special(value):
+            marks.note(SPECIAL_COLUMNS, name)
         return write(value)
 
     return piece
 
 
-def _special_piece(column: Column, form: Form[P], marks: Marks) -> Callable[[Unavailable | None], P]:
+def _missing_piece(column: Column, form: Form[P], marks: Marks) -> Callable[[Unavailable | None], P]:
     write = form.value_writer(column.schema)
     name, optional = column.name, column.schema.optional
     null = write(fallback(column.schema))
@@ -131,9 +150,40 @@ def _special_piece(column: Column, form: Form[P], marks: Marks) -> Callable[[Una
     def piece(cell: Unavailable | None) -> P:
         if cell is None:
             if not optional:
-                marks.defaulted.append(name)
+                marks.note(DEFAULTED_COLUMNS, name)
             return null
-        marks.unavailable.append(name)
+        marks.note(UNAVAILABLE_COLUMNS, name)
         return placeholder
 
     return piece
+
+
+def _noting_special(column: Column, marks: Marks) -> Callable[[bytes], Value]:
+    decode, name = column.decode, column.name
+
+    def noting(cell: bytes) -> Value:
+        value = decode(cell)
+        if _is_special(value):
+            marks.note(SPECIAL_COLUMNS, name)
+        return value
+
+    return noting
+
+
+def _holds_decimals(schema: Schema) -> bool:
+    innermost = schema
+    while innermost.items is not None:
+        innermost = innermost.items
+    return innermost.name in {DECIMAL, VARIABLE_SCALE_DECIMAL}
+
+
+def _is_special(value: object) -> bool:
+    match value:
+        case Decimal():
+            return not value.is_finite()
+        case list():
+            return any(map(_is_special, value))
+        case dict():
+            return any(map(_is_special, value.values()))
+        case _:
+            return False

@@ -356,3 +356,27 @@ def test_decimals_come_back_exactly(shop: Shop, registry: BundledRegistry) -> No
     exact = Decoder(registry).value(record.value)
     assert isinstance(exact, dict)
     assert exact["after"]["price"] == Decimal("123456.70")
+
+
+@pytest.mark.parametrize("special", ["NaN", "Infinity", "-Infinity"])
+def test_special_decimals_are_named_in_a_header(shop: Shop, special: str) -> None:
+    of = table(
+        ID,
+        column("amount", VARIABLE, decimal),
+        column("amounts", Schema("array", items=VARIABLE.as_optional()), lambda cell: [None, decimal(cell)]),
+        column("fine", PRICE, decimal),
+    )
+    event = change(of, "c", None, wire(7, special, special, "1.00"))
+    (record,) = shop.records(event)
+    assert record.headers == (("__tailrace.special", b'["amount","amounts"]'),)
+    (touched,) = shop.records(event.with_rows(None, event.after))
+    assert (touched.headers, touched.value) == (record.headers, record.value)
+    (finite,) = shop.records(change(of, "c", None, wire(7, "1", "2", "1.00")))
+    assert finite.headers == ()
+
+
+def test_each_half_of_a_move_tells_of_its_own_row(shop: Shop) -> None:
+    of = table(ID, column("amount", VARIABLE, decimal), NOTE)
+    deleted, _, created = shop.records(change(of, "u", wire(7, "NaN", None), wire(8, "1", UNAVAILABLE), moved=True))
+    assert deleted.headers[1:] == (("__tailrace.special", b'["amount"]'),)
+    assert created.headers[1:] == (("__tailrace.unavailable", b'["note"]'),)
