@@ -45,6 +45,7 @@ class Story:
     commit_turns: int
     commit_bytes: int
     faults: tuple[str, ...]
+    stop_after: int = 0  # turns after which the first run is asked to stop; 0: never
 
     def transactions(self) -> list[list[Row]]:
         """Transactions in commit order: the order of their last rows."""

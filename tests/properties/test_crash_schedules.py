@@ -11,6 +11,7 @@ import random
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from types import ModuleType
 
 import pytest
@@ -44,6 +45,7 @@ stories = st.builds(
     commit_turns=st.integers(1, 12),
     commit_bytes=st.sampled_from([1, 3, 100]),
     faults=st.lists(st.sampled_from(["ok", "ok", "ok", "before", "after"]), max_size=60).map(tuple),
+    stop_after=st.integers(0, 6),
 )
 
 
@@ -67,13 +69,22 @@ def at_least_once_in_order(story: Story, *, loop: ModuleType = task_module, sink
 def _run(story: Story, loop: ModuleType, source: Database, sink: object) -> None:
     """Run the task until it ends by itself, starting it again after every crash, as the supervisor does."""
     pace, clock = pace_of(story)
-    for _ in range(len(story.faults) + 1):
+    turns = count(1)
+    stopped = False
+
+    def stopping() -> bool:
+        nonlocal stopped
+        stopped = next(turns) == story.stop_after
+        return stopped
+
+    for _ in range(len(story.faults) + 2):
         try:
-            loop.run_task("t", source, list, sink, pace=pace, clock=clock)
+            loop.run_task("t", source, list, sink, pace=pace, clock=clock, stopping=stopping)
         except Crash:
             continue
-        return
-    pytest.fail("more crashes than the script has")
+        if not stopped:
+            return
+    pytest.fail("more crashes and stops than the story has")
 
 
 @settings(max_examples=1500, deadline=None)
@@ -154,6 +165,7 @@ def _story(rng: random.Random) -> Story:
         commit_turns=rng.randint(1, 12),
         commit_bytes=rng.choice([1, 3, 100]),
         faults=tuple(rng.choice(["ok", "ok", "ok", "before", "after"]) for _ in range(rng.randrange(60))),
+        stop_after=rng.randrange(7),
     )
 
 

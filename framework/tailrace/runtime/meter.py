@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import cast
+
+from pydantic import JsonValue
 
 from tailrace.runtime.build import Task
 from tailrace.runtime.state import Phase, TaskMessage, TaskReport
@@ -57,7 +60,7 @@ class Meter:
             phase=phase,
             position=told.position,
             server_position=told.server_position,
-            durable=progress.durable,
+            durable=cast("dict[str, JsonValue] | None", progress.durable),
             lag_bytes=told.lag_bytes,
             lag_seconds=told.lag_seconds,
             heard_seconds=told.heard_seconds,

@@ -8,10 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from tailrace.errors import TailraceError
-from tailrace.position import Position
 from tailrace.runtime.restart import Failure
 from tailrace.source import SnapshotProgress
 
@@ -32,7 +31,7 @@ class TaskReport(BaseModel):
     phase: Phase
     position: str = ""
     server_position: str = ""
-    durable: Position | None = None
+    durable: dict[str, JsonValue] | None = None
     lag_bytes: int | None = None
     lag_seconds: float | None = None
     heard_seconds: float | None = None
@@ -77,7 +76,7 @@ class TaskState(BaseModel):
     pid: int | None = None
     position: str = ""
     server_position: str = ""
-    durable: Position | None = None
+    durable: dict[str, JsonValue] | None = None
     lag_bytes: int | None = None
     lag_seconds: float | None = None
     caught_up: bool = False

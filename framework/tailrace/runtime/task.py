@@ -71,7 +71,7 @@ def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
         timeout = 0.0
         while True:
             stop = stopping()
-            batch, ended = (Batch[A](), False) if stop else _poll(source, timeout)
+            batch, ended = _poll(source, timeout, stop=stop)
             if batch.items:
                 now.waiting_since = clock() if now.waiting_since is None else now.waiting_since
                 if staged := stage(batch.items):
@@ -97,9 +97,9 @@ def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
             timeout = 0.0 if batch.items else pace.idle
 
 
-def _poll(source: Source[A], timeout: float) -> tuple[Batch[A], bool]:
+def _poll(source: Source[A], timeout: float, *, stop: bool) -> tuple[Batch[A], bool]:
     try:
-        return source.poll(timeout), False
+        return Batch() if stop else source.poll(timeout), False
     except EndOfSource:
         return Batch(), True
 
