@@ -49,6 +49,9 @@ class ChangeEncoder:
         self._registry = registry
         self._config = config
         self._clock = clock
+        self._now_ns = 0
+        self._plan: _Plan | None = None
+        self._table: Table | None = None
         self._plans: dict[Table, _Plan] = {}
         self._messages: dict[str, _MessagePlan] = {}
         self.warnings: list[str] = []
@@ -61,26 +64,28 @@ class ChangeEncoder:
         `events`; with `on_bad`, calls that instead and goes on. Raises `Fatal` where a schema is incompatible and
         `on_incompatible_schema` is "stop".
         """
-        now_ns = self._clock()
+        self._now_ns = self._clock()
+        self._plan = None
         records: list[Record] = []
-        plans = self._plans
-        table, plan = None, None
         for ordinal, event in enumerate(events):
             try:
-                if isinstance(event, Change):
-                    if plan is None or event.table is not table:
-                        table = event.table
-                        plan = plans.get(table) or self._new_plan(table)
-                        plan.at(now_ns)
-                    records += plan.records(event)
-                else:
-                    records.append(self._message(event, now_ns))
+                records += self._records(event)
             except BadRecord as error:
                 bad = BadRecord(f"{error.message} (event {ordinal} of {len(events)})", hint=error.hint)
                 if on_bad is None:
                     raise bad from None
                 records += on_bad(event, bad)
         return records
+
+    def _records(self, event: Event) -> list[Record]:
+        if not isinstance(event, Change):
+            return [self._message(event)]
+        plan = self._plan
+        if plan is None or event.table is not self._table:
+            plan = self._plans.get(event.table) or self._new_plan(event.table)
+            plan.at(self._now_ns)
+            self._plan, self._table = plan, event.table
+        return plan.records(event)
 
     def _new_plan(self, table: Table) -> _Plan:
         key, envelope = key_schema(table), envelope_schema(table)
@@ -121,11 +126,11 @@ class ChangeEncoder:
         if warning not in self.warnings:
             self.warnings.append(warning)
 
-    def _message(self, message: Message, now_ns: int) -> Record:
+    def _message(self, message: Message) -> Record:
         plan = self._messages.get(message.topic)
         if plan is None or not plan.fits(message):
             plan = self._messages[message.topic] = self._new_message_plan(message)
-        return plan.record(message, now_ns)
+        return plan.record(message, self._now_ns)
 
     def _new_message_plan(self, message: Message) -> _MessagePlan:
         return _MessagePlan(

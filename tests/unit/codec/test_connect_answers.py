@@ -11,6 +11,7 @@ from tailrace.codec.avro_schema import avro_schema
 from tailrace.codec.avro_writer import writer
 from tailrace.codec.header import struct_text
 from tailrace.codec.json_converter import dump, json_schema, json_writer
+from tailrace.schema import Schema, SchemaType
 from unit.codec.connect.cases import CASES, answers, cases
 
 ANSWERED = list(zip(cases(), answers(), strict=True))
@@ -44,3 +45,18 @@ def test_json(number: int) -> None:
 def test_header_text(number: int) -> None:
     (schema, value), answer = ANSWERED[number]
     assert struct_text(schema, [value[field.name] for field in schema.fields]) == answer["header"]
+
+
+@pytest.mark.parametrize(
+    ("name", "type_", "avro", "logical"),
+    [
+        ("Date", "int32", "int", "date"),
+        ("Time", "int32", "int", "time-millis"),
+        ("Timestamp", "int64", "long", "timestamp-millis"),
+    ],
+)
+def test_connects_own_times_have_logical_types(name: str, type_: SchemaType, avro: str, logical: str) -> None:
+    full = f"org.apache.kafka.connect.data.{name}"
+    expected = {"type": avro, "connect.version": 1, "connect.name": full, "logicalType": logical}
+    assert avro_schema(Schema(type_, full, 1)) == expected
+    assert avro_schema(Schema(type_, full, 1, optional=True)) == ["null", expected]
