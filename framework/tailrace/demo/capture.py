@@ -55,15 +55,18 @@ class Capture:
 
     def follow(self) -> None:
         """Read what has come since the last call."""
+        events: list[CapturedEvent] = []
         while items := self._reader.poll(0.0).items:
-            for record in items:
-                self._take(record)
+            events += [event for record in items if (event := self._take(record)) is not None]
+        # The order between topics is the reader's; people expect that of time.
+        events.sort(key=lambda event: event.at)
+        self.last.extend(events)
 
     def close(self) -> None:
         """Release the reader."""
         self._reader.close()
 
-    def _take(self, record: StoredRecord) -> None:
+    def _take(self, record: StoredRecord) -> CapturedEvent | None:
         table = record.topic.removeprefix(self._prefix)
         topic = self.topics.setdefault(table, CapturedTopic())
         topic.next_offset = record.offset + 1
@@ -71,7 +74,7 @@ class Capture:
         key = record.key or b""
         if record.value is None:  # the tombstone that follows a delete
             topic.live.discard(key)
-            return
+            return None
         value = self._decode(record.value)
         assert isinstance(value, Mapping)
         word = WORDS.get(str(value["op"]), str(value["op"]))
@@ -79,22 +82,20 @@ class Capture:
         topic.live.add(key)
         self.events += 1
         at = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
-        self.last.append(CapturedEvent(at, table, word, _key(self._decode(record.key)), _what(value)))
+        return CapturedEvent(at, table, word, *_told(self._decode(record.key), value))
 
 
-def _key(key: object) -> str:
-    return ",".join(str(part) for part in key.values()) if isinstance(key, Mapping) else str(key)
-
-
-def _what(value: Mapping[str, object]) -> str:
-    """Say what changed, if the event carries the row as it was, else what the row is now."""
+def _told(key: object, value: Mapping[str, object]) -> tuple[str, str]:
+    """Return the key, and what changed if the event carries the row as it was, else what the row is now."""
+    keys = key if isinstance(key, Mapping) else {}
     before, after = value.get("before"), value.get("after")
-    if not isinstance(after, Mapping):
-        return ""
-    if isinstance(before, Mapping):
+    what: list[str] = []
+    if isinstance(after, Mapping) and isinstance(before, Mapping):
         changed = [name for name in after if after[name] != before.get(name)]
-        return "  ".join(f"{name} {_text(before.get(name))} → {_text(after[name])}" for name in changed)
-    return "  ".join(f"{name} {_text(item)}" for name, item in after.items())
+        what = [f"{name} {_text(before.get(name))} → {_text(after[name])}" for name in changed]
+    elif isinstance(after, Mapping):
+        what = [f"{name} {_text(item)}" for name, item in after.items() if name not in keys]
+    return ",".join(map(str, keys.values())), "  ".join(what)
 
 
 def _text(value: object) -> str:

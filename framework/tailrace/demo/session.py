@@ -207,7 +207,7 @@ def last_words(folder: DemoFolder, command: str) -> list[str]:
 
 
 def _capture(folder: DemoFolder) -> Capture:
-    log = build_log({"type": "bundled", "path": str(folder.path)}, folder.path)
+    log = build_log({"type": "bundled", "path": "."}, folder.path.absolute())
     return Capture(log.reader([f"{PREFIX}*"]), PREFIX, Decoder(log.registry()).plain)
 
 

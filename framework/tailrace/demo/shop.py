@@ -58,7 +58,9 @@ CREATE TABLE order_lines (
     PRIMARY KEY (order_id, line)
 );
 
--- So that updates and deletes carry the whole row as it was.
+-- So that updates and deletes carry the whole row as it was, not its key alone.
+ALTER TABLE customers REPLICA IDENTITY FULL;
+ALTER TABLE products REPLICA IDENTITY FULL;
 ALTER TABLE orders REPLICA IDENTITY FULL;
 """
 
@@ -182,7 +184,7 @@ class Shop:
             " WHERE id = %s",
             [placed[0]],
         )
-        if self._random.random() < 0.08:
+        if self._random.random() < 0.12:
             raise ChangedMind
 
     def take_payment(self) -> None:

@@ -110,15 +110,15 @@ def headline(glance: Glance) -> str:
     """Return the state of affairs in one line."""
     return (
         f"{glance.seconds:5.1f} s   shop {glance.committed} transactions, {glance.rolled_back} rolled back   "
-        f"captured {glance.events} events, {glance.events_per_second:.0f}/s   {task_line(glance.task)}"
+        f"captured {glance.events} events, {glance.events_per_second:.0f}/s   worker {task_line(glance.task)}"
     )
 
 
 def task_line(task: TaskState | None) -> str:
     """Return the worker's state and lag in a few words."""
     if task is None:
-        return "worker starting"
-    words = [f"worker {task.state}", task.phase]
+        return "starting"
+    words = [str(task.state), task.phase]
     if task.snapshot is not None:
         words.append(f"{task.snapshot.percent:.0f} %")
     if task.lag_bytes is not None:
@@ -172,11 +172,11 @@ def _topics(topics: Mapping[str, CapturedTopic]) -> Table:
 
 
 def _events(events: Sequence[CapturedEvent]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for _ in range(3):
-        table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, justify="right")
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table = Table.grid(padding=(0, 2), expand=True)
+    for width in (8, 8, 11):
+        table.add_column(no_wrap=True, min_width=width)
+    table.add_column(no_wrap=True, min_width=5, justify="right")
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for event in events:
         word = Text(event.word, style=COLOURS.get(event.word, ""))
         table.add_row(f"{event.at:%H:%M:%S}", word, event.table, event.key, Text(event.what, style="dim"))
