@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import dataclasses
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tailrace.cli.place import ConfigArgument, JsonOption
+
+if TYPE_CHECKING:
+    from tailrace.source import Finding
 
 
 def check(
@@ -31,19 +35,20 @@ def check(
     plan = plan_worker(load_settings(config), only=connector or ())
     found = {"log": inspect_log(plan.tasks[0]), **{spec.name: inspect_task(spec) for spec in plan.tasks}}
     if as_json:
-        emit_json(
-            [
-                {"connector": name, "ok": finding.ok, "what": finding.what, "mend": finding.mend}
-                for name, findings in found.items()
-                for finding in findings
-            ]
-        )
+        told = [(name, finding) for name, findings in found.items() for finding in findings]
+        emit_json([{"connector": name, **dataclasses.asdict(finding)} for name, finding in told])
     else:
         emit(f"ok     {config}: {len(plan.tasks)} to run")
         for name, findings in found.items():
             for finding in findings:
-                emit(f"{'ok   ' if finding.ok else 'fault'}  {name}: {finding.what}")
-                if not finding.ok and finding.mend:
-                    emit(f"       mend: {finding.mend}")
+                _show(name, finding)
     faults = sum(not finding.ok for findings in found.values() for finding in findings)
     raise typer.Exit(1 if faults else 0)
+
+
+def _show(name: str, finding: Finding) -> None:
+    from tailrace.cli.output import emit
+
+    emit(f"{'ok   ' if finding.ok else 'fault'}  {name}: {finding.what}")
+    if not finding.ok and finding.mend:
+        emit(f"       mend: {finding.mend}")

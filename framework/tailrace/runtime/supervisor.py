@@ -21,7 +21,7 @@ from tailrace import __version__
 from tailrace.runtime.build import Plan
 from tailrace.runtime.housekeeping import Housekeeper
 from tailrace.runtime.lock import WorkerLock
-from tailrace.runtime.state import WorkerState, write_state
+from tailrace.runtime.state import Phase, State, WorkerState, write_state
 from tailrace.runtime.ward import Ward
 
 log = structlog.get_logger()
@@ -59,6 +59,7 @@ class Supervisor:
         self._waiting: list[Ward] = []
         self._stop_requests = 0
         self._state_due = 0.0
+        self._seen: list[tuple[State, Phase]] = []
         self._complain_at = 0.0
 
     def __enter__(self) -> Self:
@@ -127,7 +128,9 @@ class Supervisor:
                 ward.start(time.monotonic())
         if not self._until_current and not self._stop_requests:
             self._housekeeper.turn(time.monotonic())
-        if time.monotonic() >= self._state_due:
+        seen = [(ward.state, ward.phase) for ward in self.wards]
+        if seen != self._seen or time.monotonic() >= self._state_due:
+            self._seen = seen
             self._write_state()
 
     def run(self) -> int:

@@ -12,7 +12,7 @@ from tailrace.config.settings import WorkerSettings
 from tailrace.runtime.build import TaskSpec
 from tailrace.runtime.child import Child
 from tailrace.runtime.restart import Failure, Restart, RestartPolicy, decide, failure_of_exit
-from tailrace.runtime.state import State, TaskReport, TaskState
+from tailrace.runtime.state import Phase, State, TaskReport, TaskState
 
 log = structlog.get_logger()
 
@@ -61,10 +61,20 @@ class Ward:
         """Whether nothing runs, and nothing will by itself."""
         return self.child is None and self._next_at is None
 
+    @property
+    def phase(self) -> Phase:
+        """What the task is at."""
+        if self._finished:
+            return "ended"
+        if self.child is None:
+            return ""
+        return "draining" if self._stopping_at is not None else self._report.phase
+
     def start(self, now: float) -> None:
         """Start the process."""
         self.child = Child(_MODULE, self.spec.model_dump_json())
         self._started_at = self._heard_at = now
+        self._report = self._report.model_copy(update={"phase": "opening"})
         self._next_at = self._running_since = None
         self._told = ""
         if self.state != "RESTARTING":
@@ -200,13 +210,12 @@ class Ward:
         rates = self._rates()
         reason = self._unhealthy(now)
         waits = self._next_at is not None and self.state == "RESTARTING"
-        phase = "draining" if self.child and self._stopping_at is not None else report.phase
         return TaskState(
             name=self.spec.name,
             kind=self.spec.kind,
             type=self.spec.type,
             state=self.state,
-            phase="ended" if self._finished else phase if self.child else "",
+            phase=self.phase,
             healthy=not reason,
             reason=reason,
             pid=self.child.pid if self.child else None,

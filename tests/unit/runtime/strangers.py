@@ -6,7 +6,11 @@ they find our own.
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+
+import pytest
 
 ENTRY_POINTS = """\
 [tailrace.sources]
@@ -184,3 +188,13 @@ def install_strangers(site: Path) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger-plugins\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
     (site / "stranger_plugins.py").write_text(CODE.replace("\\\\n", "\\n"))
+
+
+@pytest.fixture
+def strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger's plug-ins are installed, for this process and for those that it starts."""
+    site = tmp_path / "site"
+    install_strangers(site)
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    monkeypatch.delitem(sys.modules, "stranger_plugins", raising=False)
