@@ -1,0 +1,267 @@
+"""A connection that reads one chunk of a table at a time, without ever waiting.
+
+    BOUND    the key of the chunk's last row is looked for          (autocommit)
+    BOUNDED  `upper` has it
+    VIEW     the transaction has begun: BEGIN, LOCK TABLE, the view (repeatable read, read only)
+    VIEWED   `view` and `signature` have what it sees
+    PAUSE    the view was of no use: another one shortly
+    ROWS     COPY of the rows between the bounds, into `rows`
+    END      COMMIT
+    READ     all rows are there
+    CHANGED  the table is not what the catalogue said
+
+The lock comes first: a statement that rewrites or empties the table makes it look empty to older views, and with the
+lock held there can be none between the view and the rows. It is the weakest there is, it holds up no reader or writer.
+It does not know which chunks to read, nor when their rows may be emitted; `reading.py` does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from enum import Enum
+
+from psycopg import OperationalError, pq
+
+from tailrace.snapshot.order import Key
+from tailrace.snapshot.table import Chunk
+from tailrace_postgres.catalog import SIGNATURE, CatalogColumn, CatalogTable
+from tailrace_postgres.connection import Connection, rows_of
+from tailrace_postgres.fault import lost_connection, server_fault, sqlstate
+from tailrace_postgres.lsn import parse_lsn
+from tailrace_postgres.order import key_columns
+from tailrace_postgres.view import SnapshotView
+
+MOST_BUFFERED = 4 * 1024 * 1024
+"""Bytes of rows that wait to be emitted; beyond these the server has to wait, as the socket fills."""
+
+MOST_PER_TURN = 2000  # rows taken from the connection at once, so that the stream is not kept waiting
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.5
+
+CHANGED_STATES = {"42P01", "42703", "3F000", "42704", "42883", "42804"}
+"""What the server says of a table or column that is gone, or has another type: look at the catalogue again."""
+
+
+class State(Enum):
+    """What a reader is doing; see above."""
+
+    IDLE = "idle"
+    BOUND = "bound"
+    BOUNDED = "bounded"
+    VIEW = "view"
+    VIEWED = "viewed"
+    PAUSE = "pause"
+    ROWS = "rows"
+    END = "end"
+    READ = "read"
+    CHANGED = "changed"
+
+
+class ChunkReader:
+    """Reads the chunks it is given. Its owner looks at `state` after each `advance`, and says how to go on."""
+
+    def __init__(self, connection: Connection, chunk_rows: int) -> None:
+        self.connection = connection
+        self.state = State.IDLE
+        self.chunk: Chunk | None = None
+        self.table: CatalogTable | None = None
+        self.rows: deque[bytes] = deque()
+        """Lines of COPY text, read and not yet emitted."""
+        self.upper: Key | None = None
+        self.view: SnapshotView | None = None
+        self.signature = ""
+        self.read_at = 0
+        """When the view was taken, in microseconds since 1970."""
+        self.resume_at = 0.0
+        self._pgconn = connection.pgconn
+        self._chunk_rows = chunk_rows
+        self._buffered = 0
+        self._pause = FIRST_PAUSE
+        self._results: list[pq.abc.PGresult] = []
+
+    @property
+    def reading(self) -> bool:
+        """Whether to wait for the socket."""
+        if self.state is State.ROWS:
+            return self._buffered < MOST_BUFFERED
+        return self.state in {State.BOUND, State.VIEW, State.END}
+
+    def find_bound(self, chunk: Chunk, table: CatalogTable) -> None:
+        """Look for the last key of `chunk`."""
+        self.chunk, self.table = chunk, table
+        self.view, self.upper = None, None
+        self._pause = FIRST_PAUSE
+        names = ", ".join(self._key_names())
+        self._send(
+            f"SELECT {names} FROM {self._from()} {self._where(chunk.lower, None)} ORDER BY {names} "
+            f"OFFSET {self._chunk_rows - 1} LIMIT 2",
+            State.BOUND,
+        )
+
+    def take_view(self, chunk: Chunk, table: CatalogTable) -> None:
+        """Begin the chunk's transaction."""
+        self.chunk, self.table = chunk, table
+        name = self._name()
+        self._send(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+            f"LOCK TABLE {name if table.partitioned else 'ONLY ' + name} IN ACCESS SHARE MODE; "
+            f"SELECT pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text, {SIGNATURE.format(oid=table.oid)}",
+            State.VIEW,
+        )
+
+    def pause(self) -> None:
+        """Let go of the view, which is of no use; `state` becomes PAUSE until `resume_at`."""
+        self._send("ROLLBACK", State.PAUSE)
+        self.resume_at = time.monotonic() + self._pause
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def again(self) -> None:
+        """Take another view, after a pause."""
+        self._finish()
+        if self.chunk is not None and self.table is not None:
+            self.take_view(self.chunk, self.table)
+
+    def read_rows(self, table: CatalogTable) -> None:
+        """Read the chunk's rows; `table` is its shape under the lock."""
+        assert self.chunk is not None
+        self.table = table
+        columns = ", ".join(map(self.connection.identifier, (column.name for column in table.columns)))
+        order = f" ORDER BY {', '.join(self._key_names())}" if table.key() else ""
+        where = self._where(self.chunk.lower, self.chunk.upper)
+        self._send(f"COPY (SELECT {columns} FROM {self._from()} {where}{order}) TO STDOUT", State.ROWS)
+
+    def take(self, most: int, most_bytes: int) -> list[bytes]:
+        """Give out rows."""
+        taken: list[bytes] = []
+        while self.rows and len(taken) < most and most_bytes > 0:
+            row = self.rows.popleft()
+            most_bytes -= len(row)
+            self._buffered -= len(row)
+            taken.append(row)
+        return taken
+
+    def release(self) -> None:
+        """Let go of the chunk; ready for another one."""
+        self.state, self.chunk, self.table = State.IDLE, None, None
+        self.rows.clear()
+        self._buffered = 0
+
+    def advance(self) -> None:
+        """Take what has come; raises what `fault.py` makes of errors."""
+        try:
+            if self.state in {State.BOUND, State.VIEW, State.END}:
+                self._collect()
+            elif self.state is State.ROWS:
+                self._copy()
+        except OperationalError as error:
+            raise lost_connection(str(error)) from error
+
+    def _send(self, sql: str, state: State) -> None:
+        try:
+            self._pgconn.send_query(sql.encode())
+            self._pgconn.flush()
+        except OperationalError as error:
+            raise lost_connection(str(error)) from error
+        self.state = state
+        self._results = []
+
+    def _collect(self) -> None:
+        self._pgconn.flush()
+        self._pgconn.consume_input()
+        while not self._pgconn.is_busy():
+            result = self._pgconn.get_result()
+            if result is None:
+                self._done()
+                return
+            self._results.append(result)
+
+    def _done(self) -> None:
+        results, self._results = self._results, []
+        failed = next((result for result in results if result.status == pq.ExecStatus.FATAL_ERROR), None)
+        if failed is not None:
+            self._failed(failed)
+        elif self.state is State.BOUND:
+            # A row beyond the last one shows that the table goes on.
+            rows = rows_of(results[-1])
+            self.upper = tuple(text or "" for text in rows[0]) if len(rows) == 2 else None
+            self.state = State.BOUNDED
+        elif self.state is State.VIEW:
+            xids, high, signature = rows_of(results[-1])[0]
+            self.view = SnapshotView(xids or "", parse_lsn(high or "0/0"))
+            self.signature = signature or ""
+            self.read_at = time.time_ns() // 1000
+            self.state = State.VIEWED
+        else:
+            self.state = State.READ
+
+    def _failed(self, result: pq.abc.PGresult) -> None:
+        if sqlstate(result) not in CHANGED_STATES:
+            raise server_fault(result)
+        self._rollback()
+        self.state = State.CHANGED
+
+    def _copy(self) -> None:
+        self._pgconn.flush()
+        self._pgconn.consume_input()
+        if not self._results:
+            if self._pgconn.is_busy():
+                return
+            result = self._pgconn.get_result()
+            if result is None or result.status != pq.ExecStatus.COPY_OUT:
+                assert result is not None
+                self._failed(result)
+                return
+            self._results.append(result)
+        self._lines()
+
+    def _lines(self) -> None:
+        get, append = self._pgconn.get_copy_data, self.rows.append
+        for _ in range(MOST_PER_TURN):
+            length, data = get(1)
+            if length > 0:
+                append(bytes(data[:-1]))
+                self._buffered += length - 1
+            elif length == 0:
+                return
+            else:
+                self._finish()
+                self._send("COMMIT", State.END)
+                return
+
+    def _finish(self) -> None:
+        """Take the results of what has been sent; they are there, or as good as."""
+        for result in self.connection.results(time.monotonic() + 60.0):
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                raise server_fault(result)
+
+    def _rollback(self) -> None:
+        self._finish()
+        self.connection.query("ROLLBACK")
+
+    def _key_names(self) -> list[str]:
+        assert self.table is not None
+        return [self.connection.identifier(name) for name in self.table.key()]
+
+    def _name(self) -> str:
+        assert self.table is not None
+        return f"{self.connection.identifier(self.table.schema)}.{self.connection.identifier(self.table.name)}"
+
+    def _from(self) -> str:
+        assert self.table is not None
+        return self._name() if self.table.partitioned else f"ONLY {self._name()}"
+
+    def _where(self, lower: Key | None, upper: Key | None) -> str:
+        assert self.table is not None
+        columns = key_columns(self.table)
+        names = ", ".join(self._key_names())
+        limits = [(">", lower), ("<=", upper)]
+        parts = [f"({names}) {sign} ({self._row(columns, key)})" for sign, key in limits if key is not None]
+        if self.table.row_filter:
+            parts.append(f"({self.table.row_filter})")
+        return f"WHERE {' AND '.join(parts)}" if parts else ""
+
+    def _row(self, columns: list[CatalogColumn], key: Key) -> str:
+        return ", ".join(
+            f"{self.connection.literal(text)}::{column.type_name}" for column, text in zip(columns, key, strict=True)
+        )

@@ -1,0 +1,196 @@
+"""The replication connection: what the server streams, and what we tell it of our progress.
+
+It does not know what the messages say (`pgoutput.py`), nor which place may be confirmed (`stream.py`, `source.py`).
+Source: Postgres manual, "Streaming Replication Protocol". Inside CopyBoth, big-endian:
+
+    XLogData             w  start u64 · end of the server's log u64 · server's clock i64 · one pgoutput message
+    keep-alive           k  end of the server's log u64 · server's clock i64 · answer at once u8
+    status update        r  written u64 · flushed u64 · applied u64 · our clock i64, microseconds since 2000 ·
+                            answer at once u8
+"""
+
+from __future__ import annotations
+
+import time
+from struct import Struct
+from typing import NamedTuple
+
+import structlog
+from psycopg import OperationalError, pq
+
+from tailrace.errors import Fatal, Retriable
+from tailrace_postgres.connection import Connection
+from tailrace_postgres.fault import lost_connection, server_fault
+from tailrace_postgres.lsn import POSTGRES_EPOCH_US, format_lsn
+from tailrace_postgres.slot import RESET
+
+log = structlog.get_logger()
+
+_XLOG_DATA = Struct(">cQQq")
+_KEEP_ALIVE = Struct(">cQqB")
+_STATUS = Struct(">cQQQqB")
+_DATA, _ALIVE = b"wk"
+
+ASK_EVERY = 0.1
+"""Seconds between questions for the end of the server's log: often enough not to be waited for, and no load."""
+
+
+class Received(NamedTuple):
+    """One message of the stream; `data` None: a keep-alive, up to whose `lsn` all commits have been sent."""
+
+    lsn: int
+    data: bytes | None
+
+
+class Replication:
+    """A connection that streams from a slot, once `start` has been called."""
+
+    def __init__(self, connection: Connection, silence_timeout: float) -> None:
+        self.connection = connection
+        self._pgconn = connection.pgconn
+        self._silence_timeout = silence_timeout
+        self._status_interval = 10.0
+        self._confirmed = 0
+        self._owes_answer = False
+        self._told = 0.0
+        self._asked = 0.0
+        self._unsent = False
+        self.heard = time.monotonic()
+        self.server_end = 0
+        """The end of the server's log, as its keep-alives say."""
+
+    @property
+    def socket(self) -> int:
+        """To be waited for: readable when there is something to receive."""
+        return self._pgconn.socket
+
+    @property
+    def unsent(self) -> bool:
+        """Whether something waits for the socket to become writable."""
+        return self._unsent
+
+    def start(self, slot: str, lsn: int, publication: str, *, sender_timeout: float) -> None:
+        """Stream from `lsn`. `sender_timeout` is the server's patience in seconds, 0: without end."""
+        if sender_timeout:
+            self._status_interval = min(self._status_interval, sender_timeout / 3)
+        quoted = publication.replace('"', '""').replace("'", "''")
+        self._pgconn.send_query(
+            f"START_REPLICATION SLOT {slot} LOGICAL {format_lsn(lsn)} "
+            f"(proto_version '1', publication_names '\"{quoted}\"', messages 'true')".encode()
+        )
+        results = self.connection.results(time.monotonic() + 60.0)
+        if not results or results[0].status != pq.ExecStatus.COPY_BOTH:
+            raise Fatal(f"start of replication on slot {slot}: the server does not stream")
+        self._confirmed = lsn
+        self.heard = self._told = time.monotonic()
+
+    def receive(self, most: int, most_bytes: int) -> list[Received]:
+        """Return what is there, without waiting; raises `Retriable` when the stream has ended or fallen silent."""
+        received: list[Received] = []
+        try:
+            self._drain(received, most, most_bytes)
+        except OperationalError as error:
+            raise self._broken(error) from error
+        self._watch(heard=bool(received))
+        return received
+
+    def _drain(self, received: list[Received], most: int, most_bytes: int) -> None:
+        get = self._pgconn.get_copy_data
+        size, fresh = 0, False
+        while len(received) < most and size < most_bytes:
+            length, data = get(1)
+            if length > 0 and data[0] == _DATA:
+                received.append(Received(_XLOG_DATA.unpack_from(data)[1], bytes(data[25:])))
+                size += length
+            elif length > 0:
+                received.append(self._keep_alive(data))
+            elif length < 0:
+                raise self._ended()
+            elif fresh:
+                return
+            else:
+                self._pgconn.consume_input()
+                fresh = True
+
+    def hold(self) -> None:
+        """Nothing is received for now, by our own choice: that is not the server's silence."""
+        self.heard = time.monotonic()
+
+    def confirm(self, lsn: int) -> None:
+        """Everything before `lsn` is durable here; tell the server, and answer what it asked.
+
+        To be called often: this is also where the server learns that we are alive.
+        """
+        now = time.monotonic()
+        if lsn > self._confirmed or self._owes_answer or now - self._told >= self._status_interval:
+            self._confirmed = max(self._confirmed, lsn)
+            self._tell(now, ask=False)
+        elif self._unsent:
+            self._flush()
+
+    def ask(self) -> None:
+        """Ask for the end of the server's log; a keep-alive with it comes after all that was sent before."""
+        now = time.monotonic()
+        if now - self._asked >= ASK_EVERY:
+            self._asked = now
+            self._tell(now, ask=True)
+
+    def _tell(self, now: float, *, ask: bool) -> None:
+        clock = time.time_ns() // 1000 - POSTGRES_EPOCH_US
+        at = self._confirmed
+        try:
+            self._pgconn.put_copy_data(_STATUS.pack(b"r", at, at, at, clock, ask))
+        except OperationalError as error:
+            raise self._broken(error) from error
+        self._told, self._owes_answer = now, False
+        self._flush()
+
+    def _flush(self) -> None:
+        try:
+            self._unsent = self._pgconn.flush() == 1
+        except OperationalError as error:
+            raise self._broken(error) from error
+
+    def _keep_alive(self, data: memoryview) -> Received:
+        if data[0] != _ALIVE:
+            raise Fatal(f"replication message of type {data[0]} is unknown", hint="please report it")
+        _, end, _, answer = _KEEP_ALIVE.unpack_from(data)
+        self._owes_answer = self._owes_answer or bool(answer)
+        self.server_end = max(self.server_end, end)
+        return Received(end, None)
+
+    def _watch(self, *, heard: bool) -> None:
+        now = time.monotonic()
+        if heard:
+            self.heard = now
+        elif now - self.heard > self._silence_timeout:
+            raise Retriable(
+                f"nothing heard from the server for {round(now - self.heard)} s",
+                hint="the connection is taken for broken; raise silence_timeout if the server needs longer",
+            )
+        elif now - self.heard > self._silence_timeout / 3:
+            self.ask()
+
+    def _ended(self) -> Retriable | Fatal:
+        result = self._pgconn.get_result()
+        if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
+            return _stream_fault(result)
+        return Retriable("the server ended the stream", hint="it is shutting down", retry_after=1.0, patient=True)
+
+    def _broken(self, error: OperationalError) -> Retriable | Fatal:
+        """Say what a broken connection means: the server's last words, where it had any."""
+        try:
+            result = self._pgconn.get_result()
+        except OperationalError:
+            result = None
+        if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
+            return _stream_fault(result)
+        return lost_connection(str(error))
+
+
+def _stream_fault(result: pq.abc.PGresult) -> Retriable | Fatal:
+    fault = server_fault(result)
+    if isinstance(fault, Retriable):
+        return fault
+    hint = fault.hint or f"if the slot can no longer serve, drop it, then {RESET}"
+    return Fatal(fault.message, hint=hint)

@@ -1,0 +1,284 @@
+"""One table's snapshot: what of it has been read, and whether a change in the stream still has to be told.
+
+A table is read in chunks, in the order of its keys, while the stream goes on. Every row gets one `r` event, and then
+exactly those changes that its chunk's read did not see. Of a change in transaction T, whose key is k:
+
+    keys ──────────────────────────────────────────────────────────────────────────────────────▶
+        floor          emitted, view S1    emitted, view S2    being read, view S3    not started
+    ├── emit ────────┤── S1 sees T? ─────┤── S2 sees T? ─────┤── S3 sees T? ────────┤── drop ───
+                        yes: drop           yes: drop           yes: drop              (the chunk that
+                        no: emit            no: emit            no: wait, emit         reads k will see T)
+
+* Up to the floor the stream has passed all views: nothing that is still to come was seen by them.
+* Transactions that touch one key are serialised by its lock. So per key those that a view saw come before those that
+  it did not, in the stream as in the table, and dropping the former leaves no hole.
+* "Will see T" is not given: a transaction can be streamed before it becomes visible. `Snapshot.saw` refuses such views.
+
+It does not read anything; connectors do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from tailrace.errors import Fatal
+from tailrace.position import Json
+from tailrace.snapshot.order import Key, KeyOrder
+from tailrace.snapshot.view import Place, Transaction, View
+
+MOST_RANKS = 10_000  # keys whose places are remembered while the bounds stand still
+
+
+class Verdict(Enum):
+    """What to do with a change of a table under snapshot."""
+
+    EMIT = "emit"
+    DROP = "drop"
+    """Its row has been read with it, or will be."""
+    WAIT = "wait"
+    """Its row has been read without it, but not been emitted yet; ask again later."""
+
+
+EMIT, DROP, WAIT = Verdict.EMIT, Verdict.DROP, Verdict.WAIT
+
+
+@dataclass(slots=True)
+class Emitted:
+    """Rows that have been emitted and whose view the stream has not passed; they end at `upper`, None: at the end."""
+
+    upper: Key | None
+    view: View
+
+
+@dataclass(slots=True, eq=False)
+class Chunk:
+    """Rows being read: those with lower < key <= upper, None being the ends of the table."""
+
+    table: TableSnapshot
+    lower: Key | None
+    upper: Key | None = None
+    bounded: bool = False
+    """Whether `upper` is known."""
+    view: View | None = None
+    """None until the read has begun, and its view has been accepted."""
+    discarded: bool = False
+    """The table's snapshot has started anew: whatever this chunk reads is of no use."""
+
+
+class TableSnapshot:
+    """The snapshot of one table. `key` names its key's columns; without any it is read in one pass.
+
+    `object_id` is the database's own number for the table, which outlives a rename.
+    """
+
+    def __init__(
+        self, name: str, key: Sequence[str], order: KeyOrder, *, object_id: int = 0, estimate: int = 0
+    ) -> None:
+        self.name = name
+        self.key = tuple(key)
+        self.object_id = object_id
+        self.estimate = estimate
+        self.rows = 0
+        self.floor: Key | None = None
+        self.emitted: list[Emitted] = []
+        self.flight: list[Chunk] = []
+        self.complete = False
+        """All rows have been emitted; the table is done when the stream has passed all views too."""
+        self._order = order
+        self._bounds: list[Key] | None = None
+        self._ranks: dict[Key, int] = {}
+        self._verdicts: tuple[Transaction, list[Verdict]] | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether any row of it was emitted, or a view accepted."""
+        return self.floor is not None or bool(self.emitted) or any(chunk.view for chunk in self.flight)
+
+    @property
+    def done(self) -> bool:
+        """Whether the stream alone tells of this table from here on."""
+        return self.complete and not self.emitted
+
+    # --- changes -------------------------------------------------------------------------------------------------
+
+    def judge(self, key: Key | None, transaction: Transaction) -> Verdict:
+        """Return what to do with a change that `transaction` made to the row with `key`.
+
+        Raises `Fatal` for a key of None (the change does not tell) where the verdict depends on it.
+        """
+        verdicts = self._verdicts_on(transaction)
+        first = verdicts[0]
+        if all(verdict is first for verdict in verdicts):
+            return first
+        if key is None:
+            raise Fatal(
+                f"snapshot of {self.name}: a change in the stream does not name the key {', '.join(self.key)}",
+                hint="the table's key or replica identity was changed during its snapshot; "
+                "start the snapshot anew with `tailrace offsets reset`",
+            )
+        if key not in self._ranks:
+            self.locate([key])
+        return verdicts[self._ranks[key]]
+
+    def undecided(self, transaction: Transaction) -> bool:
+        """Whether the place of a key matters to `judge`; if so, `locate` many at once."""
+        return len(set(self._verdicts_on(transaction))) > 1
+
+    def knows(self, key: Key) -> bool:
+        """Whether the place of `key` has been looked up since the bounds moved."""
+        return key in self._ranks
+
+    def locate(self, keys: Sequence[Key]) -> None:
+        """Look up the places of `keys`, so that `judge` need not ask for each."""
+        if len(self._ranks) > MOST_RANKS:
+            self._ranks.clear()
+        wanted = [key for key in dict.fromkeys(keys) if key not in self._ranks]
+        if wanted:
+            self._ranks.update(zip(wanted, self._order.ranks(wanted, self._known_bounds()), strict=True))
+
+    def truncate(self, transaction: Transaction) -> bool:
+        """Return whether to emit that `transaction` emptied the table; the snapshot then starts anew if it has to."""
+        views = [part.view for part in self.emitted]
+        views += [chunk.view for chunk in self.flight if chunk.view is not None]
+        if self.floor is None and all(view.sees(transaction) for view in views):
+            return False
+        whole = self.complete and not any(view.sees(transaction) for view in views)
+        if not whole:
+            # Rows read after the truncation may have gone out already, and this event wipes them: read all again.
+            self._start_anew()
+        return True
+
+    def passed(self, place: Place) -> None:
+        """Forget the views that cannot have seen what comes: the stream goes on at `place`."""
+        while self.emitted and self.emitted[0].view.passed(place):
+            self.floor = self.emitted.pop(0).upper
+            self._changed()
+
+    # --- chunks --------------------------------------------------------------------------------------------------
+
+    def next_chunk(self) -> Chunk | None:
+        """Return the chunk to read next, None while there is none (to be known)."""
+        if self.complete or (self.flight and (not self.flight[-1].bounded or self.flight[-1].upper is None)):
+            return None
+        chunk = Chunk(self, self.flight[-1].upper if self.flight else self.cursor)
+        chunk.bounded = not self.key
+        self.flight.append(chunk)
+        self._changed()
+        return chunk
+
+    @property
+    def cursor(self) -> Key | None:
+        """The last key emitted; None at the start, and after the last row."""
+        return self.emitted[-1].upper if self.emitted else self.floor
+
+    def bound(self, chunk: Chunk, upper: Key | None) -> None:
+        """`chunk` ends at `upper` (None: at the end of the table)."""
+        chunk.upper, chunk.bounded = upper, True
+        self._changed()
+
+    def start(self, chunk: Chunk, view: View) -> None:
+        """`chunk` is being read with `view`, which sees all that has been streamed."""
+        chunk.view = view
+        self._changed()
+
+    def emit(self, chunk: Chunk, upto: Key | None, rows: int) -> None:
+        """Note that the chunk's rows up to `upto` have been emitted; `upto` None: all of them."""
+        if self.flight[0] is not chunk or chunk.view is None:
+            raise AssertionError(f"snapshot of {self.name}: chunks are emitted in order")
+        last = upto is None
+        upper = chunk.upper if last else upto
+        if self.emitted and self.emitted[-1].view is chunk.view:
+            self.emitted[-1].upper = upper
+        else:
+            self.emitted.append(Emitted(upper, chunk.view))
+        chunk.lower = upper
+        self.rows += rows
+        if last:
+            self.flight.pop(0)
+            self.complete = chunk.upper is None
+        self._changed()
+
+    def give_up(self, chunk: Chunk) -> None:
+        """`chunk`, and those after it, are to be read again, from where its rows have been emitted."""
+        at = self.flight.index(chunk)
+        for other in self.flight[at:]:
+            other.discarded = True
+        del self.flight[at:]
+        self._changed()
+
+    # --- positions -----------------------------------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, Json]:
+        """Return what has been emitted; what is being read is read again after a restart."""
+        return {
+            "id": self.object_id,
+            "key": self.key,
+            "rows": self.rows,
+            "estimate": self.estimate,
+            "complete": self.complete,
+            "floor": self.floor,
+            "chunks": [{"upper": part.upper, "view": part.view.to_json()} for part in self.emitted],
+        }
+
+    def restore(self, state: Mapping[str, Json], view: Callable[[Json], View]) -> None:
+        """Take over what `to_json` gave."""
+        self.rows = _integer(state["rows"])
+        self.complete = bool(state["complete"])
+        self.floor = key_from_json(state["floor"])
+        chunks = state["chunks"]
+        assert isinstance(chunks, Sequence)
+        for part in chunks:
+            assert isinstance(part, Mapping)
+            self.emitted.append(Emitted(key_from_json(part["upper"]), view(part["view"])))
+        self._changed()
+
+    # --- within --------------------------------------------------------------------------------------------------
+
+    def _start_anew(self) -> None:
+        for chunk in self.flight:
+            chunk.discarded = True
+        self.floor, self.complete, self.rows = None, False, 0
+        self.flight.clear()
+        self.emitted.clear()
+        self._changed()
+
+    def _changed(self) -> None:
+        self._bounds = None
+        self._verdicts = None
+        self._ranks.clear()
+
+    def _known_bounds(self) -> list[Key]:
+        if self._bounds is None:
+            uppers = (self.floor, *(part.upper for part in self.emitted), *(chunk.upper for chunk in self.flight))
+            self._bounds = [upper for upper in uppers if upper is not None]
+        return self._bounds
+
+    def _verdicts_on(self, transaction: Transaction) -> list[Verdict]:
+        """Return the verdict for each stretch between bounds, the last one being what lies beyond them."""
+        if self._verdicts is not None and self._verdicts[0] == transaction:
+            return self._verdicts[1]
+        verdicts = [EMIT] if self.floor is not None else []
+        verdicts += [DROP if part.view.sees(transaction) else EMIT for part in self.emitted]
+        for chunk in self.flight:
+            if chunk.bounded:
+                seen = chunk.view is None or chunk.view.sees(transaction)
+                verdicts.append(DROP if seen else WAIT)
+        if len(verdicts) == len(self._known_bounds()):
+            verdicts.append(EMIT if self.done else DROP)
+        self._verdicts = (transaction, verdicts)
+        return verdicts
+
+
+def key_from_json(value: Json) -> Key | None:
+    """Return the key that a position holds."""
+    if value is None:
+        return None
+    assert isinstance(value, Sequence)
+    return tuple(map(str, value))
+
+
+def _integer(value: Json) -> int:
+    assert isinstance(value, int)
+    return value
