@@ -106,6 +106,8 @@ class PartitionCursor:
                     break
                 header = read_header(data, at)
         except CorruptBatch as error:
+            if at:
+                return at  # first hand out what is sound; the next fetch comes back here
             raise damaged(segment.path, self._position, self.next_offset, str(error)) from error
         return at
 
