@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import cast
 
 from pydantic import JsonValue
 
+from tailrace.position import Position
 from tailrace.runtime.build import Task
 from tailrace.runtime.state import Phase, TaskMessage, TaskReport
 from tailrace.runtime.task import Progress
@@ -60,7 +62,7 @@ class Meter:
             phase=phase,
             position=told.position,
             server_position=told.server_position,
-            durable=cast("dict[str, JsonValue] | None", progress.durable),
+            durable=_plain(progress.durable),
             lag_bytes=told.lag_bytes,
             lag_seconds=told.lag_seconds,
             heard_seconds=told.heard_seconds,
@@ -75,3 +77,8 @@ class Meter:
             waiting_seconds=None if progress.waiting_since is None else now - progress.waiting_since,
             warnings=list(self._task.warnings()),
         )
+
+
+def _plain(position: Position | None) -> dict[str, JsonValue] | None:
+    """Return the position as JSON reads it back: a source may hold tuples where JSON has lists."""
+    return cast("dict[str, JsonValue] | None", json.loads(json.dumps(position)))
