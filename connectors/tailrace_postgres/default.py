@@ -9,6 +9,7 @@ Debezium 3.6 registers, checked by tests/databases; its `PostgresDefaultValueCon
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -46,6 +47,9 @@ _GENERATED: Mapping[str, str] = {
 """The types that have defaults at all, and the wire text that stands for one made by a function."""
 
 _BOOLEANS = {"true": "t", "false": "f"}
+
+_SINGLE = struct.Struct("<f")
+"""Avro schemas print a default of 32 bits as the double that it equals."""
 
 
 def column_default(type_name: str, expression: str, schema: Schema, decode: Decode) -> Value | Missing:
@@ -86,6 +90,8 @@ def _literal(expression: str) -> str | None:
 def _checked(value: Value, schema: Schema) -> Value | Missing:
     if schema.name == "io.debezium.time.ZonedTimestamp" and value in {"infinity", "-infinity"}:
         return MISSING
+    if schema.type == "float32" and isinstance(value, float):
+        return _SINGLE.unpack(_SINGLE.pack(value))[0]  # type: ignore[no-any-return]  # a float
     if schema.name != DECIMAL or not isinstance(value, Decimal):
         return value
     if not value.is_finite():

@@ -55,10 +55,12 @@ def float8(cell: bytes) -> Value:
 
 def decimal(cell: bytes) -> Value:
     """Read a numeric with the very digits that were sent."""
-    try:
-        return Decimal(_ascii(cell))
-    except (InvalidOperation, ValueError):
-        raise unreadable("numeric") from None
+    if b"_" not in cell:  # which Python allows between digits
+        try:
+            return Decimal(cell.decode("ascii"))
+        except (InvalidOperation, ValueError):
+            pass
+    raise unreadable("numeric")
 
 
 def stripped_decimal(cell: bytes) -> Value:
@@ -120,9 +122,3 @@ def _bits(cell: bytes) -> int:
     if cell.strip(b"01"):
         raise unreadable("bit string")
     return int(cell, 2) if cell else 0
-
-
-def _ascii(cell: bytes) -> str:
-    if b"_" in cell or not cell.strip():
-        raise unreadable("numeric")
-    return cell.decode("ascii")

