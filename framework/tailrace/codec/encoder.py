@@ -33,6 +33,10 @@ OnBad: TypeAlias = Callable[[Event, BadRecord], Sequence[Record]]
 Serialize: TypeAlias = Callable[[object], bytes]
 
 
+_PLANS_OF_A_TOPIC = 4
+"""Most plans kept for one topic: the newest version as the stream and as the snapshot have it, and the one before."""
+
+
 class _Plan(Protocol):
     def at(self, now_ns: int) -> None: ...
     def records(self, change: Change) -> list[Record]: ...
@@ -99,8 +103,14 @@ class ChangeEncoder:
         else:
             json = JsonEnvelope(key, envelope, with_schema=self._config.format == "json_schema")
             plan = TablePlan(table, JsonForm(), json, tombstones=tombstones)
+        self._forget_old_plans(table.topic)
         self._plans[table] = plan
         return plan
+
+    def _forget_old_plans(self, topic: str) -> None:
+        same = [table for table in self._plans if table.topic == topic]
+        for table in same[: -_PLANS_OF_A_TOPIC + 1]:
+            del self._plans[table]
 
     def _register(self, subject: str, schema: Schema) -> int:
         avro = avro_schema(schema)

@@ -22,17 +22,17 @@ from tailrace.codec.decimals import variable_scale
 from tailrace.schema import VARIABLE_SCALE_DECIMAL, Schema
 
 UNAVAILABLE_COLUMNS = "__tailrace.unavailable"
-"""Names, as a JSON list, the columns whose value the database did not send: the placeholder in band is no data."""
+"""Names, as a JSON list, the fields whose value the database did not send: the placeholder in band is no data."""
 DEFAULTED_COLUMNS = "__tailrace.defaulted"
-"""Names, as a JSON list, required columns that held null: what stands in `after` is the field's fallback."""
+"""Names, as a JSON list, required fields that held null: what stands in `after` is the field's fallback."""
 SPECIAL_COLUMNS = "__tailrace.special"
-"""Names, as a JSON list, decimal columns that hold NaN or an infinity: some readers take its bytes for a zero."""
+"""Names, as a JSON list, fields that hold a decimal that is NaN or infinite: some readers take its bytes for a zero."""
 OLD_KEY = "__debezium.oldkey"
 NEW_KEY = "__debezium.newkey"
 
 
 def names_header(header: str, names: Sequence[str]) -> tuple[str, bytes]:
-    """Return a header that lists column names, each of them once."""
+    """Return a header that lists field names, each of them once."""
     return header, json.dumps(list(dict.fromkeys(names)), ensure_ascii=False, separators=(",", ":")).encode()
 
 

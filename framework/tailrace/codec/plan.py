@@ -57,8 +57,9 @@ class TablePlan(Generic[P]):
         self._table = table
         self._topic = table.topic
         self._key = table.key
-        self._key_names = [table.columns[index].name for index in table.key]
+        self._key_columns = [table.columns[index].name for index in table.key]
         self._key_schema = key_schema(table)
+        self._key_fields = [] if self._key_schema is None else [field.name for field in self._key_schema.fields]
         self._rows = RowWriter(table, form)
         self._envelope = envelope
         self._tombstones = tombstones
@@ -105,7 +106,7 @@ class TablePlan(Generic[P]):
 
     def _check_key(self) -> None:
         absent = self._rows.marks.names(UNAVAILABLE_COLUMNS) + self._rows.marks.names(DEFAULTED_COLUMNS)
-        missing = [name for name in self._key_names if name in absent]
+        missing = [name for name in self._key_fields if name in absent]
         if missing:
             raise BadRecord(f"change of {self._table.id} has no value for key column {', '.join(missing)}")
 
@@ -128,10 +129,10 @@ class TablePlan(Generic[P]):
         row = change.after if new else change.before
         if row is None or self._key_schema is None:
             raise BadRecord(f"change of {self._table.id} moved a row without its key")
-        values = [row[name] for name in self._key_names]
+        values = [row[name] for name in self._key_columns]
         if new and UNAVAILABLE in values:
             before = change.before or {}
-            values = [before.get(name) if row[name] is UNAVAILABLE else row[name] for name in self._key_names]
+            values = [before.get(name) if row[name] is UNAVAILABLE else row[name] for name in self._key_columns]
         return struct_text(self._key_schema, values).encode()
 
     def _optional_before(self, change: Change) -> list[P] | None:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from tailrace.codec.avro_writer import UNFIT
+from tailrace.codec.envelope import field_names
 from tailrace.codec.fallback import fallback
 from tailrace.codec.header import DEFAULTED_COLUMNS, SPECIAL_COLUMNS, UNAVAILABLE_COLUMNS, names_header
 from tailrace.errors import BadRecord
@@ -41,7 +42,7 @@ class Form(Protocol[P_co]):
 
 
 class Marks:
-    """What was special about the rows written since the last `clear`: columns, each under the header that tells."""
+    """What was special about the rows written since the last `clear`: fields, each under the header that tells."""
 
     __slots__ = ("notes",)
 
@@ -73,8 +74,12 @@ class RowWriter(Generic[P]):
     def __init__(self, table: Table, form: Form[P]) -> None:
         self._table = table
         self.marks = Marks()
-        self._from_cell = [_cell_piece(column, form, self.marks) for column in table.columns]
-        self._from_value = [_value_piece(column, form, self.marks) for column in table.columns]
+        # Named as the record's fields are, so that readers find what a header tells of.
+        named = [
+            replace(column, name=name) for name, column in zip(field_names(table.columns), table.columns, strict=True)
+        ]
+        self._from_cell = [_cell_piece(column, form, self.marks) for column in named]
+        self._from_value = [_value_piece(column, form, self.marks) for column in named]
 
     def cells(self, cells: Sequence[Cell]) -> list[P]:
         """Return the pieces of a row in wire form; raises `BadRecord` naming table and column."""

@@ -380,3 +380,20 @@ def test_each_half_of_a_move_tells_of_its_own_row(shop: Shop) -> None:
     deleted, _, created = shop.records(change(of, "u", wire(7, "NaN", None), wire(8, "1", UNAVAILABLE), moved=True))
     assert deleted.headers[1:] == (("__tailrace.special", b'["amount"]'),)
     assert created.headers[1:] == (("__tailrace.unavailable", b'["note"]'),)
+
+
+def test_headers_name_the_fields_and_not_the_columns(shop: Shop) -> None:
+    of = table(ID, column("long note", Schema("string", optional=True), placeholder="?"))
+    (record,) = shop.records(change(of, "u", None, wire(7, UNAVAILABLE)))
+    assert shop.value(record)["after"] == {"id": 7, "long_note": "?"}
+    assert record.headers == (("__tailrace.unavailable", b'["long_note"]'),)
+    moved = table(column("the id", Schema("int32"), int), EMAIL)
+    deleted, _, _ = shop.records(change(moved, "u", wire(7, "a"), wire(8, "a"), moved=True))
+    assert deleted.headers == (("__debezium.newkey", b'{"the_id":8}'),)
+
+
+def test_plans_of_old_versions_are_forgotten(shop: Shop) -> None:
+    versions = [table() for _ in range(20)]
+    for version in (*versions, versions[0]):
+        assert shop.one(change(version, "c", None, wire(7, "a")))["after"] == {"id": 7, "email": "a"}
+    assert len(shop.encoder._plans) == 4
