@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
@@ -38,7 +37,7 @@ def log_settings(fmt: str, level: str) -> LogSettings:
 
 
 def configure_logs(settings: LogSettings, secrets: Iterable[str] = ()) -> None:
-    """Send structlog's events, and warnings of other libraries' loggers, to stderr."""
+    """Send structlog's events to stderr."""
     masker = Masker(secrets)
 
     def mask(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -61,9 +60,7 @@ def configure_logs(settings: LogSettings, secrets: Iterable[str] = ()) -> None:
             *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(settings.level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # The stream is looked up at each event: whoever replaces sys.stderr gets what follows.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
-    )
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", force=True
     )
