@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from tailrace.errors import BadRecord
 from tailrace.schema import Value
 from tailrace_postgres.numeric import Decode, unreadable
 
@@ -91,9 +92,13 @@ class _Days(dict[bytes, int]):
         found = _CIVIL.fullmatch(text)
         if found is None or found["hour"] or found["zone"] or found["bc"] or len(text) != 10:
             raise KeyError(text)
+        try:
+            days = _days(found, "date")
+        except BadRecord:  # 29 February of a leap year BC, say: the text may go on
+            raise KeyError(text) from None
         if len(self) >= _DAYS_KEPT:
             self.clear()
-        self[text] = days = _days(found, "date")
+        self[text] = days
         return days
 
 
