@@ -73,12 +73,16 @@ class Connection:
 
     def post(self, sql: str) -> None:
         """Send one statement and do not wait; `collect` gets the answer, and `query` throws it away."""
+        self.send(sql)
+        self._posted = True
+
+    def send(self, sql: str) -> None:
+        """Send one statement; `results` waits for the answer."""
         try:
             self.pgconn.send_query(sql.encode())
             self.pgconn.flush()
         except OperationalError as error:
             raise lost_connection(str(error)) from error
-        self._posted = True
 
     def collect(self) -> list[pq.abc.PGresult] | None:
         """Return the results of what was posted, errors included; None: they are not there yet."""
@@ -128,11 +132,14 @@ class Connection:
 
     def next_result(self, deadline: float) -> pq.abc.PGresult | None:
         """Wait for one result; None: there is no more of them."""
-        self.flush(deadline)
-        while self.pgconn.is_busy():
-            self.wait(deadline)
-            self.pgconn.consume_input()
-        return self.pgconn.get_result()
+        try:
+            self.flush(deadline)
+            while self.pgconn.is_busy():
+                self.wait(deadline)
+                self.pgconn.consume_input()
+            return self.pgconn.get_result()
+        except OperationalError as error:
+            raise lost_connection(str(error)) from error
 
     def flush(self, deadline: float) -> None:
         """Wait until all that was put has been sent."""

@@ -74,9 +74,9 @@ class Replication:
         if sender_timeout:
             self._status_interval = min(self._status_interval, sender_timeout / 3)
         quoted = publication.replace('"', '""').replace("'", "''")
-        self._pgconn.send_query(
+        self.connection.send(
             f"START_REPLICATION SLOT {slot} LOGICAL {format_lsn(lsn)} "
-            f"(proto_version '1', publication_names '\"{quoted}\"', messages 'true')".encode()
+            f"(proto_version '1', publication_names '\"{quoted}\"', messages 'true')"
         )
         results = self.connection.results(time.monotonic() + 60.0)
         if not results or results[0].status != pq.ExecStatus.COPY_BOTH:

@@ -123,10 +123,10 @@ def create_slot(replication: Connection, control: Connection, name: str, config:
     Raises `Retriable` when `config.slot_wait` seconds were not enough.
     """
     failover = ", FAILOVER" if config.slot_failover and control.server_version >= 170000 else ""
-    replication.pgconn.send_query(
-        f"CREATE_REPLICATION_SLOT {name} LOGICAL pgoutput (SNAPSHOT 'nothing'{failover})".encode()
+    replication.send(
+        f"CREATE_REPLICATION_SLOT {name} LOGICAL pgoutput (SNAPSHOT 'nothing'{failover})"
         if control.server_version >= 150000
-        else f"CREATE_REPLICATION_SLOT {name} LOGICAL pgoutput NOEXPORT_SNAPSHOT".encode()
+        else f"CREATE_REPLICATION_SLOT {name} LOGICAL pgoutput NOEXPORT_SNAPSHOT"
     )
     begun = time.monotonic()
     while True:
