@@ -115,6 +115,7 @@ class Campaign:
         bulk.start()
         try:
             chaos.run(stopping)
+            watch.join(120)  # the writers go on until the snapshot is done
         finally:
             bulk.join(300)
             stopping.set()

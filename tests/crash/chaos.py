@@ -61,7 +61,7 @@ class Chaos:
         return blows
 
     def run(self, stopping: threading.Event) -> None:
-        """Deal all blows, then leave the worker running."""
+        """Deal all blows, and leave the worker running; takes the seconds of the plan."""
         rng = random.Random(f"pauses {self.seed}")
         blows = self.schedule()
         begin = time.monotonic()
@@ -73,6 +73,7 @@ class Chaos:
             log.info("blow", name=name, number=number, of=len(blows), seconds=round(time.monotonic() - begin, 2))
             getattr(self, f"_{name}")(rng)
             self.dealt[name] += 1
+        stopping.wait(max(0.0, begin + self.plan.seconds - time.monotonic()))
         self._revive()
 
     def _revive(self) -> None:

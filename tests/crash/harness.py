@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = given.dir or Path(tempfile.mkdtemp(prefix="tailrace-crash-"))
     sys.stderr.write(f"seed {seed}, folder {folder}\n")
     plan = Plan(given.kills, given.restarts, given.cuts, given.freezes, given.stops, given.minutes * 60)
-    pace = Pace(writers=given.writers, pause=given.pause, prefill=given.prefill)
+    pace = Pace(writers=given.writers, pause=given.pause, prefill=given.prefill, scale=given.scale)
     orders = Orders(
         programs, folder, seed, plan, pace,
         bulk_rows=given.bulk_rows, bulks=tuple((n + 0.1) / given.bulks for n in range(given.bulks)),
@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--pause", type=float, default=0.02, help="mean seconds between transactions of a writer")
     parser.add_argument("--prefill", type=float, default=0.5, help="share of keys with a row before the start")
+    parser.add_argument("--scale", type=int, default=5, help="times the usual number of keys, for a longer snapshot")
     parser.add_argument("--bulks", type=int, default=2, help="number of transactions of --bulk-rows rows")
     parser.add_argument("--bulk-rows", type=int, default=200_000)
     parser.add_argument("--chunk-rows", type=int, default=300, help="rows of one chunk of the snapshot")

@@ -81,6 +81,8 @@ class Pace:
     pause: float = 0.01
     prefill: float = 0.5
     """Share of the keys that have a row before the worker starts."""
+    scale: int = 1
+    """The tables have so many times the usual number of keys (1,500 to 6,000)."""
     truncate_every: int = 400
     """About how many operations on a truncated table lie between two truncates."""
 
@@ -170,7 +172,8 @@ class Writer(threading.Thread):
                 self._twins(connection, rng, insert=True, n=n)
             return
         shape = SHAPES[table.name]
-        keys = range(shape.keys) if shape.keys else range(1, 1001)
+        scale = self.workload.pace.scale
+        keys = range(shape.keys * scale) if shape.keys else range(1, 1000 * scale + 1)
         chosen = [n for n in keys if rng.random() < self.workload.pace.prefill]
         rows = [self._row(table, shape.key(n), shape.values(rng)) for n in chosen]
         with connection.cursor() as cursor:
@@ -224,7 +227,7 @@ class Writer(threading.Thread):
     def _keyed(self, connection: Connection, table: CrashTable, rng: random.Random) -> None:
         shape = SHAPES[table.name]
         # A third of all work is on few keys, so that writers meet.
-        n = rng.randrange(20 if rng.random() < 0.3 else shape.keys)
+        n = rng.randrange(20 if rng.random() < 0.3 else self._keys(shape))
         key, values = shape.key(n), shape.values(rng)
         kind = rng.choices(("upsert", "insert", "update", "delete", "move"), (2, 3, 6, 2, 1))[0]
         if kind == "upsert":
@@ -237,13 +240,13 @@ class Writer(threading.Thread):
         elif kind == "delete":
             connection.execute(_delete(table), key)
         else:
-            new = dict(zip(table.key, shape.key(rng.randrange(shape.keys)), strict=True))
+            new = dict(zip(table.key, shape.key(rng.randrange(self._keys(shape))), strict=True))
             self._update(connection, table, key, new)
 
     def _keyless(self, connection: Connection, table: CrashTable, rng: random.Random) -> None:
         values = SHAPES[table.name].values(rng)
         mine = self.number * 1_000_000 + rng.randrange(self._notes + 1)
-        key = (rng.choice((mine, rng.randrange(1, 1001))),)
+        key = (rng.choice((mine, rng.randrange(1, 1000 * self.workload.pace.scale + 1))),)
         kind = rng.choices(("insert", "update", "delete"), (3, 3, 2))[0]
         if kind == "insert":
             self._notes += 1
@@ -263,6 +266,9 @@ class Writer(threading.Thread):
             connection.execute(_text(f"DELETE FROM {SCHEMA}.twins WHERE {one}"), [a])
         else:
             connection.execute(_text(f"UPDATE {SCHEMA}.twins SET b = %s WHERE {one}"), [b, a])
+
+    def _keys(self, shape: Shape) -> int:
+        return shape.keys * self.workload.pace.scale
 
     def _row(self, table: CrashTable, key: Sequence[object], values: Mapping[str, object]) -> list[object]:
         row = {**dict(zip(table.key, key, strict=True)), **values, "ver": 0, "writer": self.number, "tx": self.tx}
