@@ -121,9 +121,10 @@ class Ward:
                 self._told = message.ended
 
     def _take(self, report: TaskReport, now: float) -> None:
-        self._report = report
         if report.phase == "opening":
+            self._report = self._report.model_copy(update={"phase": "opening"})  # the rest is as it was left
             return
+        self._report = report
         if self._running_since is None:
             self._running_since = now
             self.state = "RUNNING"
