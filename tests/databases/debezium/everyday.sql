@@ -154,6 +154,14 @@ INSERT INTO app.toast SELECT 1, repeat('x', 9000), repeat('y', 9000), decode(rep
     array(SELECT '11111111-2222-3333-4444-555555555555'::uuid FROM generate_series(1, 500)), array(SELECT date '2020-01-01' FROM generate_series(1, 3000)), repeat('9', 9000)::numeric,
     array(SELECT generate_series(1, 3000)::float8), array(SELECT 1::int2 FROM generate_series(1, 3000)), repeat('1', 50000)::varbit, 0;
 CREATE TABLE app.empty (id int PRIMARY KEY);
+CREATE TABLE app.parts (id int, at date NOT NULL, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE TABLE app.parts_old PARTITION OF app.parts FOR VALUES FROM (MINVALUE) TO ('2020-01-01');
+CREATE TABLE app.parts_new (v text, at date NOT NULL, id int NOT NULL, PRIMARY KEY (id, at));
+ALTER TABLE app.parts ATTACH PARTITION app.parts_new FOR VALUES FROM ('2020-01-01') TO (MAXVALUE);
+INSERT INTO app.parts VALUES (1, '2019-01-01', 'a'), (2, '2021-01-01', 'b');
+CREATE TABLE app.quiet_toast (id int PRIMARY KEY, big text, v int);
+ALTER TABLE app.quiet_toast ALTER big SET STORAGE EXTERNAL;
+INSERT INTO app.quiet_toast VALUES (1, repeat('x', 9000), 1), (2, repeat('y', 9000), 1);
 CREATE TABLE app.shifting (id int PRIMARY KEY, v text, dropped int);
 INSERT INTO app.shifting VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3);
 CREATE TABLE app.zz_marker (id int PRIMARY KEY);
