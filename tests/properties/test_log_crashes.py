@@ -8,6 +8,7 @@ the commit each and must be found out by the same stories: they are the test of 
 from __future__ import annotations
 
 import itertools
+import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -83,7 +84,7 @@ class World:
 
     def run(self, kill: int | None) -> None:
         self.machine.kill_at = None if kill is None else self.machine.steps + kill
-        log = make_log(self.folder, segment_bytes=1024, partitions=PARTITIONS)
+        log = make_log(self.folder, segment_bytes=1024, partitions=PARTITIONS, fsync="commit")
         writer = BundledWriter(log.config)
         with self.machine.running(), closing(writer), suppress(Killed):
             self.write_on(writer)
@@ -217,5 +218,6 @@ MUTANTS = [
 @pytest.mark.parametrize(("owner", "name", "mutant"), MUTANTS, ids=[f"{each[1]} {n}" for n, each in enumerate(MUTANTS)])
 def test_a_broken_rule_is_found_out(owner: object, name: str, mutant: object) -> None:
     with mock.patch.object(owner, name, mutant), pytest.raises((AssertionError, TailraceError)):
-        for story in stories_of_every_step([False, True], [1, 2]):
+        told = list(stories_of_every_step([False, True], [1, 2]))
+        for story in random.Random(4).sample(told, len(told)):
             check(story)

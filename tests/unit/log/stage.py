@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Literal
 
 from tailrace.event import Record
 from tailrace.log.backend import StoredRecord
@@ -16,8 +17,18 @@ TOPIC = "shop.public.orders"
 TIME = 1_700_000_000_000
 
 
-def make_log(path: Path, *, segment_bytes: int = 1024, partitions: int = 1, **topic: object) -> BundledLog:
-    """Return a log with small segments and an index entry for nearly every batch."""
+def make_log(
+    path: Path,
+    *,
+    segment_bytes: int = 1024,
+    partitions: int = 1,
+    fsync: Literal["commit", "never"] = "never",
+    **topic: object,
+) -> BundledLog:
+    """Return a log with small segments and an index entry for nearly every batch.
+
+    Without syncs, which only a power cut can tell from a log with them; `properties/test_log_crashes.py` has those.
+    """
     overrides = {"*": TopicOverrides.model_validate(topic)} if topic else {}
     config = BundledLogConfig(
         path=path,
@@ -25,6 +36,7 @@ def make_log(path: Path, *, segment_bytes: int = 1024, partitions: int = 1, **to
         index_interval_bytes=100,
         partitions=partitions,
         compression="none",
+        fsync=fsync,
         topics=overrides,
     )
     return BundledLog(config)

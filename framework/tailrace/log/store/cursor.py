@@ -8,6 +8,7 @@ read to its end. Does not wait: `reader.py` does.
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 from tailrace.errors import Fatal
@@ -142,14 +143,13 @@ class PartitionCursor:
 
     def _open(self, path: Path) -> SegmentFile | None:
         self._files.admit(self)
-        try:
-            return SegmentFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC), path)
-        except FileNotFoundError:
-            self._files.leave(self)
-            return None
-        except OSError as error:
-            self._files.leave(self)
-            raise disk.fault("open", path, error) from error
+        with ExitStack() as stack:
+            stack.callback(self._files.leave, self)
+            fd = disk.open_existing(path)
+            if fd is None:
+                return None
+            stack.pop_all()
+        return SegmentFile(fd, path)
 
     def _gone(self, bases: list[int]) -> Fatal:
         """Return the error for an offset below the watermark that no segment has."""

@@ -59,6 +59,16 @@ def open_file(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
         raise fault("open", path, error) from error
 
 
+def open_existing(path: Path) -> int | None:
+    """Open `path` for reading; return None where it is gone: a cleaner or a journal's writer may have removed it."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise fault("open", path, error) from error
+
+
 def write_at(fd: int, data: bytes | bytearray, position: int, path: Path) -> None:
     """Write all of `data` at byte `position`; after an error any part of it may have been written."""
     view = memoryview(data)

@@ -129,7 +129,10 @@ def sync_journal(folder: Path) -> None:
     """Make what the journal says durable, before something is built on it by others than its writer."""
     for base in segment_bases(folder)[-1:]:
         path = log_path(folder, base)
-        fd = disk.open_file(path, os.O_RDONLY)
+        fd = disk.open_existing(path)
+        if fd is None:  # the writer began another segment meanwhile
+            sync_journal(folder)
+            return
         try:
             disk.sync(fd, path)
         finally:

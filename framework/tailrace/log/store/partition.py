@@ -69,9 +69,9 @@ class PartitionAppender:
         """Append a block of encoded records as one batch; what `add` took goes before it by `flush`."""
         batch = encode_batch(block, self._next_offset, self._codec)
         size = len(batch)
+        self._open()
         if self._size and (self._size + size > self._settings.segment_bytes or self._is_old()):
             self._roll()
-        self._open()
         disk.write_at(self._fd, batch, self._size, self._path)
         self._unsynced = True
         last_offset = self._next_offset + block.count - 1
@@ -135,7 +135,6 @@ class PartitionAppender:
 
     def _roll(self) -> None:
         """Begin a new segment; the full one is synced here, once, and its indexes are completed."""
-        self._open()
         disk.sync(self._fd, self._path)
         self.close()
         assert self._index is not None  # _open made it

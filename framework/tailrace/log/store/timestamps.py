@@ -22,9 +22,9 @@ def offset_at(layout: Layout, place: Place, timestamp: int) -> int:
         if base >= watermark:
             break
         path = log_path(place.folder, base)
-        if not path.exists():  # cleaned meanwhile
+        fd = disk.open_existing(path)
+        if fd is None:  # cleaned meanwhile
             continue
-        fd = disk.open_file(path, os.O_RDONLY)
         try:
             offset = _offset_in(SegmentFile(fd, path), base, timestamp, watermark, place)
         finally:
