@@ -1,1 +1,1 @@
-"""runtime."""
+"""Running tasks: the loop, processes and their supervision, restarts, state."""

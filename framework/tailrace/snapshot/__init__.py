@@ -1,1 +1,1 @@
-"""snapshot."""
+"""Snapshots: reading what is there already while the stream flows; what all databases share of it, without I/O."""
