@@ -17,7 +17,7 @@ from tailrace.testing.log_contract import LOG_CHECKS, LogSinkStage, LogSourceSta
 from tailrace.testing.memory import MemoryOffsets, MemoryPlainSink, MemorySink
 from tailrace.testing.sink_contract import PLAIN_SINK_CHECKS, SINK_CHECKS
 from tailrace.testing.source_contract import SOURCE_CHECKS
-from tailrace.testing.story import StorySource
+from tailrace.testing.story import StorySource, Twist
 
 
 def name(check: object) -> str:
@@ -47,7 +47,7 @@ def test_reader_of_the_bundled_log(check: Callable[[object], None], open_log: Ca
 
 class StoryStage:
     def __init__(self) -> None:
-        self.story: list[int] = []
+        self.story: list[int | Twist] = []
 
     def source(self) -> Source[int]:
         source = StorySource[int]([], endless=True)

@@ -144,6 +144,8 @@ class Database:
 class ByRowLsn(Database):
     """The tempting wrong way: the position is the LSN of the last row, and older rows count as seen."""
 
+    skip = highest = 0
+
     def take(self) -> Batch[Row]:
         while True:
             batch = super().take()

@@ -50,7 +50,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def data(tmp_path: Path) -> Path:
     """A log with two topics, one of them in three partitions."""
     path = tmp_path / "data"
-    log = BundledLog(BundledLogConfig(path=path, topics={"shop.many": {"partitions": 3}}))  # type: ignore[dict-item]
+    log = BundledLog(BundledLogConfig(path=path, topics={"shop.many": {"partitions": 3}}))
     schema_id = log.registry().register("shop.orders-value", VALUE).id
     frame = b"\0" + schema_id.to_bytes(4, "big")
     with closing(log.writer()) as sink:

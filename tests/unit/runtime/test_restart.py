@@ -49,7 +49,7 @@ def test_delays_double_up_to_the_longest() -> None:
 
 def test_jitter_spreads_by_a_quarter() -> None:
     failure = failure_of(Retriable("x"))
-    least, most = (decide(failure, 0, POLICY, jitter=lambda value=value: value) for value in (0.0, 1.0))
+    least, most = decide(failure, 0, POLICY, jitter=lambda: 0.0), decide(failure, 0, POLICY, jitter=lambda: 1.0)
     assert isinstance(least, Restart)
     assert isinstance(most, Restart)
     assert (least.delay, most.delay) == (0.75, 1.25)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -54,14 +55,11 @@ class Theatre:
 
     @property
     def puppet(self) -> Puppet:
-        assert isinstance(self.ward.child, Puppet)
-        return self.ward.child
+        return cast("Puppet", self.ward.child)
 
-    def says(self, *, failure: Failure | None = None, **report: object) -> None:
-        told = {"phase": "streaming", **report}
-        self.puppet.messages.append(
-            TaskMessage(failure=failure) if failure else TaskMessage(report=TaskReport.model_validate(told))
-        )
+    def says(self, **report: object) -> None:
+        told = TaskReport.model_validate({"phase": "streaming", **report})
+        self.puppet.messages.append(TaskMessage(report=told))
         self.passes(0)
 
     def dies(self, code: int, failure: Failure | None = None) -> None:

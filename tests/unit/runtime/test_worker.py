@@ -9,13 +9,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
+import structlog
 
 from tailrace.config.settings import load_settings
+from tailrace.errors import TailraceError
 from tailrace.runtime.build import build_log, plan_worker
+from tailrace.runtime.logs import configure_logs, log_settings
 from tailrace.runtime.state import TaskState, read_state
 from tailrace.runtime.supervisor import Supervisor, state_file
 
@@ -50,10 +55,38 @@ class Workshop:
         with (self.folder / f"{name}.txt").open("a") as file:
             file.writelines(f"{line}\n" for line in lines)
 
-    def run(self, *options: str, timeout: float = 60.0) -> tuple[int, str]:
-        process = self.start(*options)
-        code = process.wait(timeout)
-        return code, self.logged()
+    def run(self, *only: str, until_current: bool = True, log_format: str = "console") -> tuple[int, str]:
+        """Run a worker in this process to its end."""
+        logging = log_settings(log_format, "info")
+        settings = load_settings(self.config)
+        plan = plan_worker(settings, only=only, logging=logging, until_current=until_current)
+        with self.stderr():
+            configure_logs(logging, settings.secrets)
+            deadline = time.monotonic() + 60
+            with Supervisor(plan, until_current=until_current) as supervisor:
+                while not supervisor.done:
+                    assert time.monotonic() < deadline, self.logged()
+                    supervisor.step(0.05)
+            structlog.reset_defaults()
+        return supervisor.exit_code, self.logged()
+
+    @contextmanager
+    def stderr(self) -> Iterator[None]:
+        """Send what this process and its children write to stderr to the workshop's file."""
+        before, kept = sys.stderr, os.dup(2)
+        with (self.folder / "stderr.txt").open("a") as output:
+            os.dup2(output.fileno(), 2)
+            sys.stderr = output
+            try:
+                yield
+            finally:
+                sys.stderr = before
+                os.dup2(kept, 2)
+                os.close(kept)
+
+    def restarted(self, times: int) -> bool:
+        task = self.task()
+        return task is not None and task.restarts == times
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         with (self.folder / "stderr.txt").open("ab") as output:
@@ -109,23 +142,23 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worksh
 
 
 def test_until_current_captures_what_is_there_and_ends(workshop: Workshop) -> None:
-    assert workshop.run("--until-current")[0] == 0, workshop.logged()
+    assert workshop.start("--until-current").wait(30) == 0, workshop.logged()
     assert workshop.texts() == ["a", "b", "c"]
     workshop.lines("shop", "d")
-    assert workshop.run("--until-current")[0] == 0
+    assert workshop.run()[0] == 0
     assert workshop.texts() == ["a", "b", "c", "d"]
 
 
 def test_sinks_load_all_that_the_sources_captured(workshop: Workshop) -> None:
     workshop.lines("other", "x", "y")
     workshop.config.write_text(CONFIG + OTHER + SINKS)
-    assert workshop.run("--until-current")[0] == 0, workshop.logged()
+    assert workshop.run()[0] == 0, workshop.logged()
     assert (workshop.folder / "lake.txt").read_text().splitlines() == [f"shop.lines {offset}" for offset in range(3)]
     *pond, position = (workshop.folder / "pond.txt").read_text().splitlines()
     assert sorted(pond) == ["other.lines 0", "other.lines 1", "shop.lines 0", "shop.lines 1", "shop.lines 2"]
     assert json.loads(position) == {"other.lines-0": 2, "shop.lines-0": 3}
     workshop.lines("shop", "d")
-    assert workshop.run("--until-current")[0] == 0, workshop.logged()
+    assert workshop.run()[0] == 0, workshop.logged()
     assert (workshop.folder / "lake.txt").read_text().splitlines() == [f"shop.lines {offset}" for offset in range(4)]
 
 
@@ -146,7 +179,7 @@ def test_a_killed_task_comes_back_where_it_was(workshop: Workshop) -> None:
     process = workshop.start()
     for number in range(3):
         os.kill(workshop.task_pid(), signal.SIGKILL)
-        workshop.wait(lambda number=number: (task := workshop.task()) is not None and task.restarts == number + 1)
+        workshop.wait(partial(workshop.restarted, number + 1))
         workshop.lines("shop", f"after {number}")
     expected = ["a", "b", "c", "after 0", "after 1", "after 2"]
     workshop.wait(lambda: workshop.texts() == expected)
@@ -157,17 +190,17 @@ def test_a_killed_task_comes_back_where_it_was(workshop: Workshop) -> None:
 
 def test_a_passing_fault_is_retried(workshop: Workshop) -> None:
     workshop.lines("shop", "!abort", "d", "!exit", "e")
-    code, logged = workshop.run("--until-current")
+    code, logged = workshop.run()
     # The process that exits with a code of its own and without a word is a bug: FAILED, not restarted.
     assert code == 3, logged
     assert "the line is cut" in logged
-    assert workshop.run("--until-current")[0] == 0
+    assert workshop.run()[0] == 0
     assert workshop.texts() == ["a", "b", "c", "d", "e"]
 
 
 def test_restarts_without_progress_come_to_an_end(workshop: Workshop) -> None:
     workshop.lines("shop", "!abort always")
-    code, logged = workshop.run()
+    code, logged = workshop.run(until_current=False)
     assert code == 3, logged
     assert "no progress after 3 restarts" in logged
     task = workshop.task()
@@ -192,7 +225,7 @@ def test_one_failed_task_does_not_stop_the_others(workshop: Workshop) -> None:
 def test_until_current_says_so_when_a_task_failed(workshop: Workshop) -> None:
     workshop.config.write_text(CONFIG + OTHER)
     workshop.lines("other", "!fatal")
-    assert workshop.run("--until-current")[0] == 3
+    assert workshop.run()[0] == 3
     assert workshop.texts() == ["a", "b", "c"]
 
 
@@ -222,16 +255,17 @@ def test_tasks_do_not_outlive_their_worker(workshop: Workshop) -> None:
     process.wait()
     task.wait(20)
     workshop.lines("shop", "d")
-    assert workshop.run("--until-current")[0] == 0
+    assert workshop.run()[0] == 0
     assert workshop.texts() == ["a", "b", "c", "d"]
 
 
 def test_two_workers_on_one_log_refuse(workshop: Workshop) -> None:
     process = workshop.start()
     workshop.task_pid()
-    code, logged = workshop.run()
-    assert code == 1
-    assert f"another worker (pid {process.pid}) is running on {workshop.folder / 'log'}" in logged
+    with pytest.raises(TailraceError, match=f"another worker \\(pid {process.pid}\\) is running on"):
+        workshop.run()
+    assert workshop.start().wait(20) == 1
+    assert f"error: another worker (pid {process.pid}) is running on {workshop.folder / 'log'}" in workshop.logged()
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
 
@@ -250,7 +284,7 @@ def test_secrets_are_nowhere_to_be_seen(workshop: Workshop) -> None:
 
 def test_a_bug_is_told_with_its_traceback_but_without_values(workshop: Workshop) -> None:
     workshop.lines("shop", "!bug")
-    code, logged = workshop.run("--log-format", "json")
+    code, logged = workshop.run(log_format="json")
     assert code == 3, logged
     failed = next(line for line in map(json.loads, logged.splitlines()) if line["event"] == "task failed")
     assert failed["error"] == "unexpected ValueError"
@@ -260,14 +294,14 @@ def test_a_bug_is_told_with_its_traceback_but_without_values(workshop: Workshop)
 
 def test_the_worker_ends_when_every_source_has(workshop: Workshop) -> None:
     workshop.lines("shop", "!end")
-    assert workshop.run()[0] == 0
+    assert workshop.run(until_current=False)[0] == 0
     assert workshop.texts() == ["a", "b", "c"]
 
 
 def test_only_the_named_connector_runs(workshop: Workshop) -> None:
     workshop.lines("other", "x")
     workshop.config.write_text(CONFIG + OTHER)
-    assert workshop.run("--until-current", "--connector", "other")[0] == 0
+    assert workshop.run("other")[0] == 0
     assert (workshop.texts("other.lines"), workshop.texts()) == (["x"], [])
 
 
