@@ -25,9 +25,9 @@ class Child:
     """
 
     def __init__(self, module: str, payload: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
-        )
+        # -P: modules that happen to lie in the current directory are none of ours.
+        command = [sys.executable, "-P", "-m", module]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._lifeline = self._process.stdin

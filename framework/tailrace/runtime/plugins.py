@@ -13,6 +13,8 @@ from pydantic import BaseModel
 from tailrace.config.settings import Block
 from tailrace.config.validation import validate
 from tailrace.errors import ConfigError
+from tailrace.sink import SinkConfig
+from tailrace.source import SourceConfig
 
 GROUPS: Mapping[str, str] = {
     "tailrace.sources": "source",
@@ -20,6 +22,10 @@ GROUPS: Mapping[str, str] = {
     "tailrace.transforms": "transform",
     "tailrace.log_backends": "log back-end",
 }
+
+
+_SETTINGS: Mapping[str, type[BaseModel]] = {"tailrace.sources": SourceConfig, "tailrace.sinks": SinkConfig}
+"""What a plug-in's `Config` has to extend: the runtime needs those settings itself."""
 
 
 class Plugin(Protocol):
@@ -52,7 +58,7 @@ def find_plugin(group: str, block: Block, path: str) -> Plugin:
             f'{path}.type: several packages install a {kind} named "{name}": {", ".join(sorted(found))}',
             hint="uninstall all but one of them",
         )
-    return _load(next(iter(found.values())), kind, path)
+    return _load(next(iter(found.values())), group, path)
 
 
 def plugin_config(plugin: Plugin, block: Block, path: str, *, folder: Path, secrets: frozenset[str]) -> Any:
@@ -60,7 +66,8 @@ def plugin_config(plugin: Plugin, block: Block, path: str, *, folder: Path, secr
     return validate(plugin.Config, block, path, folder=folder, secrets=secrets)
 
 
-def _load(entry: EntryPoint, kind: str, path: str) -> Plugin:
+def _load(entry: EntryPoint, group: str, path: str) -> Plugin:
+    kind, settings = GROUPS[group], _SETTINGS.get(group, BaseModel)
     try:
         plugin: Plugin = entry.load()
     except (ImportError, AttributeError) as error:
@@ -69,8 +76,9 @@ def _load(entry: EntryPoint, kind: str, path: str) -> Plugin:
             hint="install the package again, with what it needs",
         ) from error
     config = getattr(plugin, "Config", None)
-    if not (isinstance(config, type) and issubclass(config, BaseModel)):
-        raise ConfigError(f'{path}.type: {kind} "{entry.name}" ({entry.value}) has no pydantic `Config`')
+    if not (isinstance(config, type) and issubclass(config, settings)):
+        wanted = f"{settings.__module__}.{settings.__qualname__}"
+        raise ConfigError(f'{path}.type: {kind} "{entry.name}" ({entry.value}) has no `Config` that extends {wanted}')
     return plugin
 
 

@@ -178,7 +178,7 @@ def _installed(site: Path, name: str, entry: str, code: str = "") -> None:
     [
         ("lost = nowhere_at_all:Sink", "", "cannot be loaded from nowhere_at_all:Sink"),
         ("lost = lost_sink:Missing", "", "cannot be loaded from lost_sink:Missing"),
-        ("lost = lost_sink:Sink", "class Sink: pass", "has no pydantic `Config`"),
+        ("lost = lost_sink:Sink", "class Sink: pass", "has no `Config` that extends tailrace.sink.SinkConfig"),
     ],
 )
 def test_a_plug_in_that_cannot_be_used(
