@@ -55,6 +55,15 @@ class _Parts:
     meter: Meter
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the position given last says of the snapshot."""
+
+    version: int = -1
+    complete: bool = False
+    done: bool = False
+
+
 class PostgresSource:
     """A source plug-in: `type: postgres`."""
 
@@ -70,6 +79,7 @@ class PostgresSource:
         self._position: tuple[object, Position] | None = None
         self._acked = 0
         self._advanced = 0.0
+        self._given = _Given()
 
     def open(self, resume_from: Position | None) -> None:
         """Connect, make or check publication and slot, and start to stream; raises `Fatal` where changes are lost."""
@@ -122,7 +132,7 @@ class PostgresSource:
     def close(self) -> None:
         """Hang up on everything."""
         self._parts = None
-        self._position = None
+        self._position, self._given = None, _Given()
         self._hold.close()
 
     def report(self) -> Report:
@@ -138,7 +148,7 @@ class PostgresSource:
             lag_bytes=end - at,
             lag_seconds=self._behind(parts, end - at),
             heard_seconds=round(now - parts.replication.heard, 3),
-            caught_up=snapshot.complete and at >= parts.opened.target and stream.between,
+            caught_up=self._given.complete and at >= parts.opened.target and stream.between,
             snapshot=parts.meter.progress(),
             details={
                 "retained_wal_bytes": pulse.retained_bytes,
@@ -173,12 +183,14 @@ class PostgresSource:
         return events, size
 
     def _moves_on(self, parts: _Parts) -> bool:
-        """Whether the position is to move past a stretch of the log that concerns nobody."""
-        stream, now = parts.stream, time.monotonic()
-        ahead = stream.idle_end - stream.position.confirm
-        if ahead <= 0 or not stream.between or not parts.opened.snapshot.committable:
+        """Whether to give a position without events: past a stretch of the log that concerns nobody, say."""
+        stream, snapshot, now = parts.stream, parts.opened.snapshot, time.monotonic()
+        if not stream.between or not snapshot.committable:
             return False
-        if now - self._advanced < ADVANCE_EVERY and ahead < ADVANCE_BYTES:
+        ahead = stream.idle_end - stream.position.confirm
+        moved = ahead > 0 or snapshot.version != self._given.version
+        turned = (snapshot.complete, snapshot.done) != (self._given.complete, self._given.done)
+        if not turned and not (moved and now - self._advanced >= ADVANCE_EVERY) and ahead < ADVANCE_BYTES:
             return False
         self._advanced = now
         stream.advance()
@@ -192,6 +204,7 @@ class PostgresSource:
         if self._position is None or self._position[0] != state:
             position = to_json(parts.stream.position, str(parts.opened.cluster), snapshot.to_json())
             self._position = (state, position)
+        self._given = _Given(snapshot.version, snapshot.complete, snapshot.done)
         return self._position[1]
 
     def _wants_to_know(self, parts: _Parts) -> bool:
@@ -200,7 +213,8 @@ class PostgresSource:
 
     def _wait(self, parts: _Parts, now: float, deadline: float) -> None:
         """Wait until something comes, or something is due."""
-        held = parts.opened.snapshot.holding or parts.stream.waiting
+        snapshot = parts.opened.snapshot
+        held = snapshot.holding or parts.stream.waiting
         reads = parts.reading.sockets()
         if not held:
             reads.append(parts.replication.socket)
@@ -211,7 +225,7 @@ class PostgresSource:
             due.append(resume_at)
         if self._wants_to_know(parts):
             due.append(now + ASK_EVERY)
-        if parts.stream.idle_end > parts.stream.position.confirm:
+        if parts.stream.idle_end > parts.stream.position.confirm or snapshot.version != self._given.version:
             due.append(self._advanced + ADVANCE_EVERY)
         writes = [parts.replication.socket] if parts.replication.unsent else []
         select.select(reads, writes, [], max(0.0, min(due) - now))

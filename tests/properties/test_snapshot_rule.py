@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from properties.snapshot_world import Broken, run
+from tailrace.snapshot.order import Key
 from tailrace.snapshot.schedule import Snapshot
-from tailrace.snapshot.table import DROP, EMIT, WAIT, Key, TableSnapshot, Verdict
+from tailrace.snapshot.table import DROP, EMIT, WAIT, TableSnapshot, Verdict
 from tailrace.snapshot.view import Transaction, View
 
 SEEDS = st.integers(0, 2**32)

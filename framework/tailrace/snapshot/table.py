@@ -214,12 +214,12 @@ class TableSnapshot:
         """Return what has been emitted; what is being read is read again after a restart."""
         return {
             "id": self.object_id,
-            "key": self.key,
+            "key": list(self.key),
             "rows": self.rows,
             "estimate": self.estimate,
             "complete": self.complete,
-            "floor": self.floor,
-            "chunks": [{"upper": part.upper, "view": part.view.to_json()} for part in self.emitted],
+            "floor": _as_list(self.floor),
+            "chunks": [{"upper": _as_list(part.upper), "view": part.view.to_json()} for part in self.emitted],
         }
 
     def restore(self, state: Mapping[str, Json], view: Callable[[Json], View]) -> None:
@@ -277,6 +277,10 @@ def key_from_json(value: Json) -> Key | None:
         return None
     assert isinstance(value, Sequence)
     return tuple(map(str, value))
+
+
+def _as_list(key: Key | None) -> list[Json] | None:
+    return None if key is None else list(key)
 
 
 def _integer(value: Json) -> int:
