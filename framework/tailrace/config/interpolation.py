@@ -10,19 +10,25 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from tailrace.errors import ConfigError
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^}]*)\}")
 _USERINFO = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/@]*$")
 """Text before a placeholder that stands in the user or password part of a URL."""
+_PASSWORD_OF_A_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/@:]*:[^/@]*$")
+_SOUNDS_SECRET = re.compile(r"(?i)pass|pwd|secret|token|key|cred|auth")
 _BREAKS_A_URL = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=%]")
 
 
 @dataclass
 class Interpolation:
-    """Fills placeholders in, and remembers what it put there: all of that is secret.
+    """Fills placeholders in, and remembers which of the values are secret.
+
+    Secret is what comes from a file, what stands as the password of a URL, what is a URL with a password (that part),
+    and what a key or a variable calls so. A host or a port from the environment is not: masking it would make
+    messages unreadable.
 
     A value that goes into the user or password of a URL is percent-encoded if it could not stand there as it is, so
     that a password with an `@` works, and one that is encoded already is left alone.
@@ -54,8 +60,18 @@ class Interpolation:
             found = self._look_up(match[1], path)
             before = "".join(parts)
             parts.append(_encoded(found) if "@" in text[end:] and _USERINFO.match(before) else found)
-            self.secrets.update({found, parts[-1]})
+            if (
+                match[1].startswith("file:")
+                or _PASSWORD_OF_A_URL.match(before)
+                or _SOUNDS_SECRET.search(f"{path} {match[1]}")
+            ):
+                self._keep_secret(found, parts[-1])
+            elif (password := _password_in(found)) is not None:
+                self._keep_secret(password, unquote(password))
         return "".join(parts) + text[end:]
+
+    def _keep_secret(self, *values: str) -> None:
+        self.secrets.update(values)
 
     def _look_up(self, placeholder: str, path: str) -> str:
         kind, colon, name = placeholder.partition(":")
@@ -85,3 +101,9 @@ class Interpolation:
 
 def _encoded(value: str) -> str:
     return quote(value, safe="") if _BREAKS_A_URL.search(value) else value
+
+
+def _password_in(value: str) -> str | None:
+    """Return the password of `value` if it is a URL that has one, as it is written there."""
+    found = re.match(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/@:]*:([^@]*)@", value)
+    return found[1] if found else None

@@ -201,3 +201,25 @@ def test_masking(text: str, masked: str) -> None:
 def test_masking_goes_by_keys_too() -> None:
     tree = {"password": "x", "deep": [{"api_token": 1, "plain": "p"}], "none_token": None}
     assert Masker().tree(tree) == {"password": "***", "deep": [{"api_token": "***", "plain": "p"}], "none_token": None}
+
+
+def test_only_secrets_are_secret(tmp_path: Path) -> None:
+    (tmp_path / "mounted").write_text("from-a-file")
+    environment = {
+        "HOST": "db.example.org",
+        "SHOP": "in-a-url",
+        "DSN": "postgresql://me:p%40ss-word@h/d",
+        "API_TOKEN": "by-variable",
+        "X": "by-key",
+    }
+    filling = Interpolation(tmp_path, environment)
+    filling.fill(
+        {
+            "url": "postgresql://u:${env:SHOP}@${env:HOST}/d",
+            "other": "${env:DSN}",
+            "a": "${env:API_TOKEN} ${file:mounted}",
+            "password": "${env:X}",
+        },
+        "connectors.shop",
+    )
+    assert filling.secrets == {"in-a-url", "p%40ss-word", "p@ss-word", "by-variable", "from-a-file", "by-key"}
