@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.errors import TailraceError
+from tailrace.log.store import barrier, recovery
 from tailrace.log.store import claim as claim_module
-from tailrace.log.store import recovery
 from tailrace.log.store.end import End
 from tailrace.log.store.journal import Journal
 from tailrace.log.store.partition import PartitionAppender
@@ -31,6 +31,7 @@ from unit.log.power_cut import Killed, Machine
 from unit.log.stage import TOPIC, make_log, numbers, record, stored
 
 PARTITIONS = 2
+MEMORY = Path("/dev/shm")
 Transactions = Sequence[Sequence[tuple[int, int]]]
 """Of each transaction, the records: partition and size."""
 
@@ -86,7 +87,8 @@ class World:
         self.machine.kill_at = None if kill is None else self.machine.steps + kill
         log = make_log(self.folder, segment_bytes=1024, partitions=PARTITIONS, fsync="commit")
         writer = BundledWriter(log.config)
-        with self.machine.running(), closing(writer), suppress(Killed):
+        one_by_one = mock.patch.object(barrier, "THREADS", 1)  # so that a step is always the same one
+        with self.machine.running(), one_by_one, closing(writer), suppress(Killed):
             self.write_on(writer)
 
     def write_on(self, writer: BundledWriter) -> None:
@@ -148,7 +150,7 @@ def expected_records(transactions: Transactions) -> list[tuple[int, int]]:
 
 
 def check(story: Story) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         World(Path(folder), story).tell()
 
 

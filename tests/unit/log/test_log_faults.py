@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from tailrace.errors import Fatal, Retriable, TailraceError
 from tailrace.log.store import disk
 from tailrace.log.store.backend import BundledLog
-from unit.log.stage import fill, make_log, numbers, record, stored, writing
+from unit.log.stage import TOPIC, fill, make_log, numbers, record, stored, writing
 
 
 @pytest.fixture
@@ -116,6 +117,22 @@ def test_a_failed_sync_is_not_tried_again(tmp_path: Path) -> None:
         with pytest.raises(Retriable, match="after a failed write"):
             writer.commit({"at": 3})
     assert numbers(stored(log)) == [0, 1, 2]
+
+
+def test_one_failed_sync_of_many_fails_the_commit(tmp_path: Path) -> None:
+    log = make_log(tmp_path / "log", fsync="commit", partitions=30)
+    threads = threading.active_count()
+    with writing(log) as writer:
+        for turn in range(2):
+            writer.write([record(turn * 30 + each, partition=each) for each in range(30)])
+            writer.commit({"at": turn})
+        writer.write([record(60 + each, partition=each) for each in range(30)])
+        with failing("fdatasync", errno.EIO, after=17), pytest.raises(Retriable, match="input/output error"):
+            writer.commit({"at": 2})
+    assert threading.active_count() == threads, "no thread is left behind"
+    assert log.positions() == {"shop": {"at": 1}}
+    for each in range(30):
+        assert numbers(stored(log, TOPIC, each)) == [each, 30 + each]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from tailrace.log.store import reader as reader_module
 from tailrace.log.store.backend import BundledLog
 from tailrace.log.store.reader import BundledReader
 from tailrace.position import Position
-from unit.log.stage import TOPIC, fill, folder, make_log, numbers, record, segments, stored, writing
+from tailrace.source import Batch
+from unit.log.stage import TIME, TOPIC, fill, folder, make_log, numbers, record, segments, stored, writing
 
 
 @pytest.fixture
@@ -206,15 +207,33 @@ def test_the_report_tells_how_far(log: BundledLog) -> None:
         report = reader.report()
         assert report.lag_bytes == sum(path.stat().st_size for path in segments(log))
         assert report.details["lag_records"] == 100
+        assert report.lag_seconds is None
         assert not report.caught_up
         assert report.server_position == f"{TOPIC}-0:100"
         drain(reader)
         report = reader.report()
         assert (report.lag_bytes, report.details["lag_records"], report.caught_up) == (0, 0, True)
         assert report.position == f"{TOPIC}-0:100"
+        assert report.lag_seconds == 0
         fill(log, [100])
         assert reader.report().caught_up, "what came later does not count"
         reader.ack({f"{TOPIC}-0": 100})
+
+
+def test_lag_in_seconds_is_the_age_of_the_last_record(log: BundledLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_module, "FETCH_BYTES", 300)
+    monkeypatch.setattr(time, "time", lambda: TIME / 1000 + 60)
+    fill(log, range(100))
+    with reading(log) as reader:
+        reader.poll(0)
+        assert 59 < (reader.report().lag_seconds or 0) <= 60
+
+
+def test_no_glob_is_no_topic(log: BundledLog) -> None:
+    fill(log, [1])
+    with closing(log.reader([])) as reader:
+        reader.open(None)
+        assert reader.poll(0) == Batch()
 
 
 def test_an_empty_log_is_caught_up(log: BundledLog) -> None:

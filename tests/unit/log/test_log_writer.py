@@ -300,20 +300,20 @@ def test_an_old_segment_is_closed_by_the_next_write(tmp_path: Path) -> None:
 
 
 def test_more_partitions_than_files_may_be_open(tmp_path: Path) -> None:
-    log = make_log(tmp_path / "log", partitions=200, segment_bytes=4096)
+    log = make_log(tmp_path / "log", partitions=100, segment_bytes=4096)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with ExitStack() as stack:
         stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 60, hard))  # noqa: PTH208
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 40, hard))  # noqa: PTH208
         with writing(log) as writer, closing(log.reader(["*"])) as reader:
             reader.open(None)
             for turn in range(3):
-                writer.write([record(turn * 200 + each, partition=each) for each in range(200)])
+                writer.write([record(turn * 100 + each, partition=each) for each in range(100)])
                 writer.commit({"at": turn})
                 seen: list[int] = []
-                while len(seen) < 200:
+                while len(seen) < 100:
                     seen += numbers(list(reader.poll(1).items))
-                assert sorted(seen) == list(range(turn * 200, turn * 200 + 200))
+                assert sorted(seen) == list(range(turn * 100, turn * 100 + 100))
 
 
 def test_too_few_files_are_named(log: BundledLog) -> None:

@@ -20,7 +20,7 @@ from tailrace.log.store.layout import Layout, Place
 from tailrace.log.store.openfiles import OpenFiles
 from tailrace.log.store.record import CorruptBatch
 from tailrace.log.store.segment import SegmentFile, check_place, damaged, log_path, segment_bases, segment_size
-from tailrace.log.store.watermark import computed_watermark, unpack_watermark, watermark_path
+from tailrace.log.store.watermark import read_watermark
 
 
 class PartitionCursor:
@@ -39,7 +39,7 @@ class PartitionCursor:
 
     def refresh(self) -> bool:
         """Look at the watermark; return whether there is something to fetch."""
-        self.watermark = self._read_watermark()
+        self.watermark = read_watermark(self._layout, self.place)
         return self.next_offset < self.watermark
 
     def fetch(self, most: int) -> tuple[list[StoredRecord], int]:
@@ -82,14 +82,6 @@ class PartitionCursor:
             os.close(self._segment.fd)
             self._segment = None
             self._files.leave(self)
-
-    def _read_watermark(self) -> int:
-        path = watermark_path(self.place.folder)
-        for _ in range(3):
-            offset = unpack_watermark(disk.read_file(path) or b"")
-            if offset is not None:
-                return offset
-        return computed_watermark(self._layout, self.place)
 
     def _decode(self, segment: SegmentFile, data: bytes, records: list[StoredRecord]) -> int:
         """Decode the whole batches in `data` below the watermark; return the bytes they take."""

@@ -82,9 +82,8 @@ class PartitionAppender:
         self._next_offset = last_offset + 1
 
     def sync(self) -> None:
-        """Make all that was appended durable."""
-        if self._unsynced:
-            self._open()
+        """Make all that was appended durable; may be called from another thread, while nothing else is."""
+        if self._unsynced:  # then the file is open: parking and rolling sync it
             disk.sync(self._fd, self._path)
             self._unsynced = False
         if self._new_files:

@@ -30,6 +30,8 @@ log = structlog.get_logger()
 
 OnMissing: TypeAlias = Literal["fail", "earliest"]
 
+NO_TOPIC = r"(?!)"
+
 FETCH_BYTES = 1024 * 1024
 """Bytes of segments that one poll hands out, at most about: one full batch."""
 NAP_SECONDS = (0.001, 0.02)
@@ -53,13 +55,14 @@ class BundledReader:
     def __init__(self, layout: Layout, subscription: Subscription) -> None:
         self._layout = layout
         self._subscription = subscription
-        self._matches = re.compile("|".join(map(translate, subscription.topics))).match
+        self._matches = re.compile("|".join(map(translate, subscription.topics)) or NO_TOPIC).match
         self._files = OpenFiles()
         self._cursors: dict[str, PartitionCursor] = {}
         self._offsets: dict[str, int] = {}
         self._moved = False
         self._targets: dict[str, int] = {}
         self._turn = 0
+        self._last_timestamp: int | None = None
         self._bell: bytes | None = None
         self._folder_changed_at = 0
         self._scanned_at = 0.0
@@ -109,12 +112,19 @@ class BundledReader:
             position=_readable({name: cursor.next_offset for name, cursor in self._cursors.items()}),
             server_position=_readable({name: cursor.watermark for name, cursor in self._cursors.items()}),
             lag_bytes=sum(cursor.bytes_behind() for cursor in cursors),
+            lag_seconds=self._lag_seconds(),
             caught_up=all(self._cursors[name].next_offset >= target for name, target in self._targets.items()),
             details={
                 "lag_records": sum(max(cursor.watermark - cursor.next_offset, 0) for cursor in cursors),
                 "partitions": len(cursors),
             },
         )
+
+    def _lag_seconds(self) -> float | None:
+        """Return the age of the record handed out last, 0 when nothing is left to read; None before the first."""
+        if all(cursor.next_offset >= cursor.watermark for cursor in self._cursors.values()):
+            return 0.0
+        return None if self._last_timestamp is None else max(time.time() - self._last_timestamp / 1000, 0.0)
 
     def _gather(self) -> tuple[list[StoredRecord], int]:
         """Fetch from one partition after another until the batch is full."""
@@ -133,6 +143,8 @@ class BundledReader:
             if size >= FETCH_BYTES:
                 self._turn += step + 1
                 break
+        if records:
+            self._last_timestamp = records[-1].timestamp_ms
         return records, size
 
     def _fetch(self, cursor: PartitionCursor, most: int) -> tuple[list[StoredRecord], int]:

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from tailrace.errors import Fatal, Retriable
 from tailrace.event import Record
 from tailrace.log.store import disk
+from tailrace.log.store.barrier import SyncBarrier
 from tailrace.log.store.claim import recover
 from tailrace.log.store.journal import Journal, TaskLock
 from tailrace.log.store.layout import Layout
@@ -107,6 +108,7 @@ class _Session:
         self._unsynced: dict[PartitionAppender, None] = {}
         self._buffered = 0
         self._synced_at = time.monotonic()
+        self._barrier = SyncBarrier()
         self._resources = ExitStack()
 
     def start(self) -> Position | None:
@@ -123,6 +125,7 @@ class _Session:
         self._journal.start()
         self._partitions = OwnedPartitions(self._layout, self._config, self._task, state)
         self._resources.callback(self._partitions.close)
+        self._resources.callback(self._barrier.close)
         ring(self._layout.bell)
         return state.position
 
@@ -184,7 +187,6 @@ class _Session:
         return time.monotonic() - self._synced_at >= self._fsync
 
     def _sync_partitions(self) -> None:
-        for appender in self._unsynced:
-            appender.sync()
+        self._barrier.sync(self._unsynced)
         self._unsynced.clear()
         self._synced_at = time.monotonic()
