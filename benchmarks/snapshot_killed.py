@@ -2,8 +2,9 @@
 
     python benchmarks/snapshot_killed.py --rows 2000000 --kills 5
 
-A writer changes rows and inserts one into `ticks` every 50 ms all the time; the stream's lag is how old the newest tick
-in the topic is. Rows read are counted by the server (pg_stat_statements: rows sent by COPY that ran to its end).
+A writer changes rows and inserts one into `a_ticks` every 50 ms all the time; the stream's lag is how old the oldest
+tick is that is not in the topic yet (its table comes first, so that its own snapshot is soon over). Rows read are
+counted by the server (pg_stat_statements: rows sent by COPY that ran to its end).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tailrace.codec.decoder import Decoder
 from tailrace.log.store.backend import BundledLog
 
 TOPIC = "crash.public.goods"
-TICKS = "crash.public.ticks"
+TICKS = "crash.public.a_ticks"
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class Writer:
                 with connection.transaction():
                     keys = [rng.randrange(1, self.rows + 1) for _ in range(5)]
                     connection.execute("UPDATE goods SET quantity = quantity + 1 WHERE id = ANY(%s)", [keys])
-                    connection.execute("INSERT INTO ticks DEFAULT VALUES")
+                    connection.execute("INSERT INTO a_ticks DEFAULT VALUES")
                 self.ticked.append(time.monotonic())
 
 
@@ -59,11 +60,11 @@ def main() -> None:
     with (
         subject.server(given.pg, **preload) as server,
         server.connect() as connection,
-        subject.worker(server.dsn(), ("public.goods", "public.ticks")) as worker,
+        subject.worker(server.dsn(), ("public.goods", "public.a_ticks")) as worker,
     ):
         connection.execute("CREATE EXTENSION pg_stat_statements")
         connection.execute(subject.TABLE.format(name="goods"))
-        connection.execute("CREATE TABLE ticks (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")
+        connection.execute("CREATE TABLE a_ticks (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")
         subject.insert(connection, "goods", 1, given.rows)
         writer = Writer(server.dsn(), given.rows)
         thread = threading.Thread(target=writer.run, daemon=True)
@@ -105,7 +106,7 @@ def _snapshot(
             for pid in worker.task_pids():
                 send_signal(pid, signal.SIGKILL)
         ticks = subject.records(worker, TICKS)
-        lag = time.monotonic() - writer.ticked[min(ticks, len(writer.ticked) - 1)]
+        lag = time.monotonic() - writer.ticked[ticks] if ticks < len(writer.ticked) else 0.0
         if ticks:
             lags.append(lag)
         if killed or time.monotonic() >= next_row:
