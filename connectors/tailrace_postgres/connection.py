@@ -53,11 +53,13 @@ class Connection:
     @classmethod
     def open(cls, config: PostgresConfig, connector: str, purpose: Purpose) -> Connection:
         """Connect; raises `Fatal` where that cannot succeed (a wrong password), else `Retriable`."""
-        pgconn = pq.PGconn.connect(connection_string(config, connector, purpose).encode())
-        if pgconn.status != pq.ConnStatus.OK:
-            message = pgconn.get_error_message()
+        # Not PQconnectdb: it can be interrupted by nothing, and lets no other thread run.
+        pgconn = pq.PGconn.connect_start(connection_string(config, connector, purpose).encode())
+        try:
+            _connect(pgconn, time.monotonic() + config.connect_timeout)
+        except BaseException:
             pgconn.finish()
-            raise connection_fault(message)
+            raise
         pgconn.notice_handler = None
         return cls(pgconn, config.query_timeout)
 
@@ -165,6 +167,19 @@ class Connection:
     def close(self) -> None:
         """Hang up."""
         self.pgconn.finish()
+
+
+def _connect(pgconn: pq.abc.PGconn, deadline: float) -> None:
+    """Wait until the connection is made; raises what `fault.py` makes of it if it is not."""
+    state = pq.PollingStatus.WRITING
+    while state != pq.PollingStatus.OK:
+        if state == pq.PollingStatus.FAILED or pgconn.status == pq.ConnStatus.BAD:
+            raise connection_fault(pgconn.get_error_message())
+        reads = [pgconn.socket] if state == pq.PollingStatus.READING else []
+        writes = [] if reads else [pgconn.socket]
+        if not any(select.select(reads, writes, [], _until(deadline))):
+            raise connection_fault("timeout: the server does not answer")
+        state = pgconn.connect_poll()
 
 
 def connection_string(config: PostgresConfig, connector: str, purpose: Purpose) -> str:

@@ -138,7 +138,7 @@ class PostgresSource:
     def report(self) -> Report:
         """Return how far stream and snapshot are."""
         parts = self._open_parts()
-        stream, pulse, snapshot = parts.stream, parts.pulse, parts.opened.snapshot
+        stream, pulse = parts.stream, parts.pulse
         at = max(stream.position.lsn, stream.position.confirm, stream.idle_end)
         end = max(parts.replication.server_end, pulse.server_end, at)
         now = time.monotonic()

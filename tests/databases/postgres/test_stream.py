@@ -53,7 +53,7 @@ def test_inserts_updates_and_deletes(postgres: Database) -> None:
 def test_source_block(postgres: Database) -> None:
     postgres.execute("CREATE TABLE t (id int PRIMARY KEY)")
     changes = stream(postgres, "INSERT INTO t VALUES (1), (2)", "INSERT INTO t VALUES (3)", topic_prefix="pre")
-    blocks = []
+    blocks: list[dict[str, Any]] = []
     for change in changes:
         values = change.origin.source_block(change)
         fields = change.table.source.fields
