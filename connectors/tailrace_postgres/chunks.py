@@ -128,7 +128,7 @@ class ChunkReader:
         self.table = table
         columns = ", ".join(map(self.connection.identifier, (column.name for column in table.columns)))
         order = f" ORDER BY {', '.join(self._key_names())}" if table.key() else ""
-        where = self._where(self.chunk.lower, self.chunk.upper)
+        where = self._where(self.chunk.lower, self.chunk.upper, only=self.chunk.only)
         self._send(f"COPY (SELECT {columns} FROM {self._from()} {where}{order}) TO STDOUT", State.ROWS)
 
     def take(self, most: int, most_bytes: int) -> list[bytes]:
@@ -251,11 +251,11 @@ class ChunkReader:
         assert self.table is not None
         return self._name() if self.table.partitioned else f"ONLY {self._name()}"
 
-    def _where(self, lower: Key | None, upper: Key | None) -> str:
+    def _where(self, lower: Key | None, upper: Key | None, *, only: Key | None = None) -> str:
         assert self.table is not None
         columns = key_columns(self.table)
         names = ", ".join(self._key_names())
-        limits = [(">", lower), ("<=", upper)]
+        limits = [(">", lower), ("<=", upper), ("=", only)]
         parts = [f"({names}) {sign} ({self._row(columns, key)})" for sign, key in limits if key is not None]
         if self.table.row_filter:
             parts.append(f"({self.table.row_filter})")

@@ -171,7 +171,7 @@ class Connection:
 
 def _connect(pgconn: pq.abc.PGconn, deadline: float) -> None:
     """Wait until the connection is made; raises what `fault.py` makes of it if it is not."""
-    state = pq.PollingStatus.WRITING
+    state: int = pq.PollingStatus.WRITING
     while state != pq.PollingStatus.OK:
         if state == pq.PollingStatus.FAILED or pgconn.status == pq.ConnStatus.BAD:
             raise connection_fault(pgconn.get_error_message())

@@ -74,6 +74,15 @@ class Gate:
             return None
         return verdicts[0] is EMIT, verdicts[-1] is EMIT
 
+    def reread(self, captured: Captured, key: Key) -> None:
+        """Have the row with `key` read by the snapshot: its change, which is to be told, came without all its values.
+
+        The change has to wait; when it is asked about again, the row has been read with it.
+        """
+        table = self._open(captured)
+        if table is not None:
+            table.reread(key)
+
     def truncate(self, captured: Captured) -> bool:
         """Whether to emit that a table was emptied."""
         table = self._open(captured)

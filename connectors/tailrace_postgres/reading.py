@@ -154,6 +154,8 @@ class Reading:
 
     def _emit(self, reader: ChunkReader, chunk: Chunk, events: list[Event], room: tuple[int, int]) -> int:
         whole = reader.state is State.READ
+        if chunk.only is not None and not whole:
+            return 0
         # The table's last row is marked as such, so it must be known to be the last.
         keep = 0 if whole or chunk.upper is not None else 1
         lines = reader.take(min(room[0], len(reader.rows) - keep), room[1])
@@ -161,10 +163,10 @@ class Reading:
         if not lines and not done:
             return 0
         table = self._made[reader]
-        last_of_table = done and chunk.upper is None
+        last_of_table = done and chunk.upper is None and chunk.only is None
         events.extend(self._events(table, reader, chunk.table, lines, last_of_table=last_of_table))
         key: Key | None = None
-        if not done:
+        if not done and chunk.only is None:
             cells = table.format.cells(lines[-1])
             key = tuple(_text(cells[place]) for place in table.key)
         self._snapshot.emit(chunk, key, len(lines))

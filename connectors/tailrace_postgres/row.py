@@ -101,6 +101,11 @@ def fill_unchanged(new: bytes, old: bytes) -> bytes:
     return new[:2] + b"".join(filled)
 
 
+def lacks_values(wire: bytes) -> bool:
+    """Whether some values of a `TupleData` were not sent."""
+    return any(part[0] == _UNCHANGED for part in _parts(wire))
+
+
 def _parts(wire: bytes) -> list[bytes]:
     """Cut a whole, checked `TupleData` into its columns, kind and length included."""
     parts = []

@@ -147,14 +147,15 @@ class Stream:
     def _on_logical_message(self, message: pgoutput.Message, events: list[Event]) -> None:
         if message.transactional:
             return  # nobody's but the applications' own, and those are not captured
-        if message.lsn < self.position.confirm or (
-            self.position.ordinal is not None and message.lsn < self.position.lsn
-        ):
+        # `lsn` is the end of the message's record. Not a byte more may be confirmed: a commit record can begin there,
+        # and the server skips those that begin before what is confirmed.
+        if message.lsn <= self.position.confirm:
             return  # handed out before
+        if self.position.ordinal is not None and message.lsn <= self.position.lsn:
+            return  # likewise: it came before the transaction that we stopped in
         told = self._on_message(message)
         if told and self._begin is None:
-            # One byte into its record is enough: a restart streams records that begin from there on.
-            self.idle_end = max(self.idle_end, message.lsn + 1)
+            self.idle_end = max(self.idle_end, message.lsn)
             self.advance()
         events.extend(told)
 

@@ -7,6 +7,7 @@ Everything that has been emitted is in `to_json`, and nothing else, so that a po
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from tailrace.position import Json
 from tailrace.snapshot.order import Key
@@ -43,7 +44,7 @@ class Snapshot:
     @property
     def complete(self) -> bool:
         """Whether all rows have been emitted."""
-        return all(table.complete for table in self.tables.values())
+        return all(table.complete and not table.rereads for table in self.tables.values())
 
     @property
     def rows(self) -> int:
@@ -63,7 +64,8 @@ class Snapshot:
     @property
     def views(self) -> int:
         """How many views the stream has yet to pass, those to come of chunks being read included."""
-        return sum(len(table.emitted) + len(table.flight) for table in self.tables.values())
+        kept = ((table.emitted, table.flight, table.alone, table.rereads) for table in self.tables.values())
+        return sum(map(len, chain.from_iterable(kept)))
 
     # --- the stream ----------------------------------------------------------------------------------------------
 
@@ -78,8 +80,7 @@ class Snapshot:
     def passed(self, place: Place) -> None:
         """All transactions that committed before `place` have been streamed."""
         for table in list(self.tables.values()):
-            if table.emitted and table.emitted[0].view.passed(place):
-                table.passed(place)
+            if table.passed(place):
                 self.version += 1
             if table.done:
                 self.rows_before += table.rows
@@ -97,6 +98,9 @@ class Snapshot:
 
     def next_chunk(self) -> Chunk | None:
         """Return a chunk to be read now, beside those that are; None: not now."""
+        for table in self.tables.values():
+            if (again := table.next_reread()) is not None:
+                return again  # the stream waits for it
         if self.holding or self.views >= MOST_VIEWS:
             return None
         for table in self.tables.values():
@@ -121,7 +125,8 @@ class Snapshot:
 
     def is_next(self, chunk: Chunk) -> bool:
         """Whether the rows of `chunk` may be emitted now: those before it have been."""
-        return chunk.view is not None and bool(chunk.table.flight) and chunk.table.flight[0] is chunk
+        first = chunk.only is not None or (bool(chunk.table.flight) and chunk.table.flight[0] is chunk)
+        return chunk.view is not None and first
 
     def emit(self, chunk: Chunk, upto: Key | None, rows: int) -> None:
         """`rows` rows of `chunk` have been emitted, the last one being `upto`; `upto` None: the chunk is done."""
@@ -130,7 +135,7 @@ class Snapshot:
 
     def drop(self, table: TableSnapshot) -> None:
         """Forget `table`: it is gone from the database."""
-        for chunk in table.flight:
+        for chunk in (*table.flight, *table.rereads):
             chunk.discarded = True
         self.tables.pop(table.name, None)
         self.version += 1
@@ -150,7 +155,7 @@ class Snapshot:
         }
 
     def _reading(self) -> bool:
-        return any(table.flight for table in self.tables.values())
+        return any(table.flight or table.rereads for table in self.tables.values())
 
 
 def saved_tables(state: Mapping[str, Json]) -> Mapping[str, Mapping[str, Json]]:

@@ -13,6 +13,8 @@ exactly those changes that its chunk's read did not see. Of a change in transact
 * Transactions that touch one key are serialised by its lock. So per key those that a view saw come before those that
   it did not, in the stream as in the table, and dropping the former leaves no hole.
 * "Will see T" is not given: a transaction can be streamed before it becomes visible. `Snapshot.saw` refuses such views.
+* A change may come without some of the row's values, those that it left alone. Where the topic has never told them (the
+  row moved here from keys that were not read yet) the row is read again, alone: a chunk of one key, with its own view.
 
 It does not read anything; connectors do.
 """
@@ -65,6 +67,8 @@ class Chunk:
     """None until the read has begun, and its view has been accepted."""
     discarded: bool = False
     """The table's snapshot has started anew: whatever this chunk reads is of no use."""
+    only: Key | None = None
+    """The one key of a chunk that is a row read again; it has no bounds."""
 
 
 class TableSnapshot:
@@ -84,6 +88,10 @@ class TableSnapshot:
         self.floor: Key | None = None
         self.emitted: list[Emitted] = []
         self.flight: list[Chunk] = []
+        self.alone: dict[Key, View] = {}
+        """Rows read again and emitted, whose view the stream has not passed."""
+        self.rereads: list[Chunk] = []
+        """Rows to be read again; those with a view are being read."""
         self.complete = False
         """All rows have been emitted; the table is done when the stream has passed all views too."""
         self._order = order
@@ -99,7 +107,7 @@ class TableSnapshot:
     @property
     def done(self) -> bool:
         """Whether the stream alone tells of this table from here on."""
-        return self.complete and not self.emitted
+        return self.complete and not self.emitted and not self.alone and not self.rereads
 
     # --- changes -------------------------------------------------------------------------------------------------
 
@@ -108,6 +116,8 @@ class TableSnapshot:
 
         Raises `Fatal` for a key of None (the change does not tell) where the verdict depends on it.
         """
+        if key is not None and key in self.alone:
+            return DROP if self.alone[key].sees(transaction) else EMIT
         verdicts = self._verdicts_on(transaction)
         first = verdicts[0]
         if all(verdict is first for verdict in verdicts):
@@ -124,7 +134,7 @@ class TableSnapshot:
 
     def undecided(self, transaction: Transaction) -> bool:
         """Whether the place of a key matters to `judge`; if so, `locate` many at once."""
-        return len(set(self._verdicts_on(transaction))) > 1
+        return bool(self.alone) or len(set(self._verdicts_on(transaction))) > 1
 
     def knows(self, key: Key) -> bool:
         """Whether the place of `key` has been looked up since the bounds moved."""
@@ -141,8 +151,10 @@ class TableSnapshot:
     def truncate(self, transaction: Transaction) -> bool:
         """Return whether to emit that `transaction` emptied the table; the snapshot then starts anew if it has to."""
         views = [part.view for part in self.emitted]
-        views += [chunk.view for chunk in self.flight if chunk.view is not None]
-        if self.floor is None and all(view.sees(transaction) for view in views):
+        views += [chunk.view for chunk in (*self.flight, *self.rereads) if chunk.view is not None]
+        views += self.alone.values()
+        told_before = self.floor is not None or (self.complete and not self.emitted)
+        if not told_before and all(view.sees(transaction) for view in views):
             return False
         whole = self.complete and not any(view.sees(transaction) for view in views)
         if not whole:
@@ -150,11 +162,26 @@ class TableSnapshot:
             self._start_anew()
         return True
 
-    def passed(self, place: Place) -> None:
-        """Forget the views that cannot have seen what comes: the stream goes on at `place`."""
+    def passed(self, place: Place) -> bool:
+        """Forget the views that cannot have seen what comes: the stream goes on at `place`. Return whether any was."""
+        forgotten = [key for key, view in self.alone.items() if view.passed(place)]
+        for key in forgotten:
+            del self.alone[key]
+        changed = bool(forgotten)
         while self.emitted and self.emitted[0].view.passed(place):
             self.floor = self.emitted.pop(0).upper
+            changed = True
+        if changed:
             self._changed()
+        return changed
+
+    def reread(self, key: Key) -> None:
+        """Have the row with `key` read again: a change that has to be told does not carry all its values.
+
+        To be called again until `judge` finds that the row was read with the change.
+        """
+        if all(chunk.only != key for chunk in self.rereads):
+            self.rereads.append(Chunk(self, None, bounded=False, only=key))
 
     # --- chunks --------------------------------------------------------------------------------------------------
 
@@ -166,6 +193,13 @@ class TableSnapshot:
         chunk.bounded = not self.key
         self.flight.append(chunk)
         self._changed()
+        return chunk
+
+    def next_reread(self) -> Chunk | None:
+        """Return a row to be read again, None where there is none."""
+        chunk = next((chunk for chunk in self.rereads if not chunk.bounded), None)
+        if chunk is not None:
+            chunk.bounded = True
         return chunk
 
     @property
@@ -185,6 +219,12 @@ class TableSnapshot:
 
     def emit(self, chunk: Chunk, upto: Key | None, rows: int) -> None:
         """Note that the chunk's rows up to `upto` have been emitted; `upto` None: all of them."""
+        if chunk.only is not None and chunk.view is not None:
+            self.rereads.remove(chunk)
+            self.alone[chunk.only] = chunk.view
+            self.rows += rows
+            self._changed()
+            return
         if self.flight[0] is not chunk or chunk.view is None:
             raise AssertionError(f"snapshot of {self.name}: chunks are emitted in order")
         last = upto is None
@@ -202,6 +242,10 @@ class TableSnapshot:
 
     def give_up(self, chunk: Chunk) -> None:
         """`chunk`, and those after it, are to be read again, from where its rows have been emitted."""
+        if chunk.only is not None:
+            chunk.discarded = True
+            self.rereads.remove(chunk)
+            return
         at = self.flight.index(chunk)
         for other in self.flight[at:]:
             other.discarded = True
@@ -220,6 +264,7 @@ class TableSnapshot:
             "complete": self.complete,
             "floor": _as_list(self.floor),
             "chunks": [{"upper": _as_list(part.upper), "view": part.view.to_json()} for part in self.emitted],
+            "alone": [{"key": _as_list(key), "view": view.to_json()} for key, view in self.alone.items()],
         }
 
     def restore(self, state: Mapping[str, Json], view: Callable[[Json], View]) -> None:
@@ -232,16 +277,23 @@ class TableSnapshot:
         for part in chunks:
             assert isinstance(part, Mapping)
             self.emitted.append(Emitted(key_from_json(part["upper"]), view(part["view"])))
+        alone = state.get("alone", ())
+        assert isinstance(alone, Sequence)
+        for row in alone:
+            assert isinstance(row, Mapping)
+            self.alone[key_from_json(row["key"]) or ()] = view(row["view"])
         self._changed()
 
     # --- within --------------------------------------------------------------------------------------------------
 
     def _start_anew(self) -> None:
-        for chunk in self.flight:
+        for chunk in (*self.flight, *self.rereads):
             chunk.discarded = True
         self.floor, self.complete, self.rows = None, False, 0
         self.flight.clear()
+        self.rereads.clear()
         self.emitted.clear()
+        self.alone.clear()
         self._changed()
 
     def _changed(self) -> None:
@@ -266,7 +318,7 @@ class TableSnapshot:
                 seen = chunk.view is None or chunk.view.sees(transaction)
                 verdicts.append(DROP if seen else WAIT)
         if len(verdicts) == len(self._known_bounds()):
-            verdicts.append(EMIT if self.done else DROP)
+            verdicts.append(EMIT if self.complete else DROP)
         self._verdicts = (transaction, verdicts)
         return verdicts
 

@@ -88,6 +88,23 @@ def test_every_batch_has_a_position_inside_a_transaction_too(postgres: Database)
         assert len(confirms) == 1  # the slot must not move into a transaction
 
 
+def test_a_commit_right_behind_a_heartbeat_is_not_skipped(postgres: Database) -> None:
+    tables(postgres)
+    with Capture(postgres.url, batch_changes=1) as capture:
+        capture.open().catch_up()
+        with postgres.connect(autocommit=False) as connection:
+            # One session, nobody else: the commit record begins where the heartbeat's record ends.
+            connection.execute("INSERT INTO t VALUES (1, 'v')")
+            connection.execute("SELECT pg_logical_emit_message(false, 'tailrace-heartbeat', 'shop')")
+            connection.commit()
+        capture.run(lambda: len(capture.committed) == 1)
+        assert capture.changes == []
+        capture.crash()
+        try_to_open(capture)
+        capture.catch_up()
+        assert [change.after for change in capture.changes] == [{"id": 1, "v": "v"}]
+
+
 def test_changed_globs_do_not_move_the_place_inside_a_transaction(postgres: Database) -> None:
     tables(postgres)
     with Capture(postgres.url, batch_changes=1) as capture:
