@@ -36,10 +36,14 @@ class ModelView:
 
 @dataclass
 class Row:
-    """One change: key and version before, key and version after; None where there is no row."""
+    """One change: key and version before, key and version after; None where there is no row.
+
+    `partial`: the stream does not carry all values of the row, which only its old key's events tell.
+    """
 
     old: tuple[int, int] | None
     new: tuple[int, int] | None
+    partial: bool = False
 
 
 @dataclass
@@ -51,11 +55,12 @@ class Writer:
 
 
 class Database:
-    """One table: key → version. Every version is a number that is used once."""
+    """One table: key → version. Every version is a number that is used once. `moving`: rows change keys a lot."""
 
-    def __init__(self, rng: random.Random, *, keyless: bool = False) -> None:
+    def __init__(self, rng: random.Random, *, keyless: bool = False, moving: bool = False) -> None:
         self.rng = rng
         self.keyless = keyless
+        self.moves = 0.9 if moving else 0.5
         self.next_number = 1
         self.history: dict[int, list[tuple[int, int | None]]] = {}
         self.active: list[Writer] = []
@@ -124,8 +129,8 @@ class Database:
             change = Row(None, (key, self.number()))
         elif kind < 0.25:
             change = Row((key, old), None)
-        elif kind < 0.5 and other is not None and self.latest(other) is None:
-            change = Row((key, old), (other, self.number()))
+        elif kind < self.moves and other is not None and self.latest(other) is None:
+            change = Row((key, old), (other, self.number()), partial=self.rng.random() < 0.5)
             writer.locked.add(other)
         else:
             change = Row((key, old), (key, self.number()))

@@ -15,7 +15,7 @@ from typing import Any
 from properties.snapshot_database import CHUNK_ROWS, READERS, Database, ModelView, Row
 from tailrace.snapshot.order import IntegerOrder
 from tailrace.snapshot.schedule import Snapshot, saved_tables
-from tailrace.snapshot.table import EMIT, WAIT, Chunk, TableSnapshot
+from tailrace.snapshot.table import DROP, EMIT, WAIT, Chunk, TableSnapshot
 
 
 class Broken(AssertionError):
@@ -138,7 +138,13 @@ class Consumer:
             verdicts = (table.judge(new or old, xid),) * 2
         if WAIT in verdicts:
             return False
-        self._emit_halves(change, emit_old=verdicts[0] is EMIT, emit_new=verdicts[1] is EMIT)
+        if change.partial and verdicts == (DROP, EMIT) and new is not None:
+            table.reread(new)
+            return False
+        emit_old, emit_new = (verdict is EMIT for verdict in verdicts)
+        if change.partial and emit_new and not emit_old:
+            raise Broken(f"values that nobody was told of: {change}")
+        self._emit_halves(change, emit_old=emit_old, emit_new=emit_new)
         return True
 
     def _emit_halves(self, change: Row, *, emit_old: bool, emit_new: bool) -> None:
@@ -189,6 +195,7 @@ class Consumer:
         reading.rows = [
             (key, version) for key, version in rows
             if (lower is None or key > int(lower[0])) and (upper is None or key <= int(upper[0]))
+            and reading.chunk.only in {None, (str(key),)}
         ]  # fmt: skip
         reading.fetched = True
         self.database.readers -= 1
@@ -197,7 +204,7 @@ class Consumer:
         chunk = reading.chunk
         if chunk.discarded or not reading.fetched or reading.rows is None or not self.snapshot.is_next(chunk):
             return
-        count = self.database.rng.randint(0, len(reading.rows))
+        count = self.database.rng.randint(0 if chunk.only is None else len(reading.rows), len(reading.rows))
         piece, reading.rows = reading.rows[:count], reading.rows[count:]
         self.output.extend(("r", row) for row in piece)
         if not reading.rows:
@@ -220,10 +227,10 @@ class Consumer:
             self.database.readers -= 1
 
 
-def run(seed: int, *, keyless: bool = False, steps: int = 160, **mutant: Any) -> None:
+def run(seed: int, *, keyless: bool = False, moving: bool = False, steps: int = 160, **mutant: Any) -> None:
     """Play one schedule to its end; raises `Broken` (or another error) where the events are not exact."""
     rng = random.Random(seed)
-    database = Database(rng, keyless=keyless)
+    database = Database(rng, keyless=keyless, moving=moving)
     consumer = Consumer(database, **mutant)
     on_reading = [consumer.bound, consumer.take_view, consumer.fetch, consumer.emit]
     for _ in range(steps):

@@ -12,7 +12,7 @@ from properties.snapshot_world import Broken, run
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.schedule import Snapshot
 from tailrace.snapshot.table import DROP, EMIT, WAIT, TableSnapshot, Verdict
-from tailrace.snapshot.view import Transaction, View
+from tailrace.snapshot.view import Place, Transaction, View
 
 SEEDS = st.integers(0, 2**32)
 
@@ -27,6 +27,12 @@ def test_folded_events_are_the_table_and_no_version_comes_twice(seed: int) -> No
 @given(SEEDS)
 def test_a_table_without_a_key_is_exact_too(seed: int) -> None:
     run(seed, keyless=True)
+
+
+@settings(max_examples=400, deadline=None)
+@given(SEEDS)
+def test_rows_that_move_into_what_was_read_are_exact_too(seed: int) -> None:
+    run(seed, moving=True, steps=400)
 
 
 class EmitAlways(TableSnapshot):
@@ -77,6 +83,23 @@ class PassAtOnce(TableSnapshot):
         self._changed()
 
 
+class ForgetRereads(TableSnapshot):
+    """Tells changes of a row that was read again as if it had not been."""
+
+    def emit(self, chunk: Any, upto: Key | None, rows: int) -> None:
+        super().emit(chunk, upto, rows)
+        if chunk.only is not None:
+            self.alone[chunk.only] = self.alone[chunk.only].__class__(frozenset(), 0)  # type: ignore[call-arg]
+
+
+class PassRereads(TableSnapshot):
+    """Forgets the view of a row that was read again before the stream has passed it."""
+
+    def passed(self, place: Place) -> bool:
+        self.alone.clear()
+        return super().passed(place)
+
+
 class TakeAnyView(Snapshot):
     """Reads chunks with views that do not see what has been streamed."""
 
@@ -90,6 +113,12 @@ def forget_unseen(state: dict[str, Any]) -> dict[str, Any]:
     return {**state, "unseen": []}
 
 
+def forget_rereads(state: dict[str, Any]) -> dict[str, Any]:
+    """Restart without the views of rows that were read again."""
+    tables = {name: {**table, "alone": []} for name, table in state.get("tables", {}).items()}
+    return {**state, "tables": tables}
+
+
 MUTANTS: dict[str, dict[str, Any]] = {
     "emit always": {"table": EmitAlways},
     "drop inside": {"table": DropInside},
@@ -97,6 +126,9 @@ MUTANTS: dict[str, dict[str, Any]] = {
     "ignore truncate": {"table": IgnoreTruncate},
     "drop truncate": {"table": DropTruncate},
     "pass at once": {"table": PassAtOnce},
+    "forget rereads": {"table": ForgetRereads, "moving": True},
+    "pass rereads": {"table": PassRereads, "moving": True},
+    "restart without rereads": {"restored": forget_rereads, "moving": True},
     "take any view": {"snapshot": TakeAnyView},
     "forget unseen": {"restored": forget_unseen},
 }

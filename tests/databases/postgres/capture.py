@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+from tailrace.errors import Retriable
 from tailrace.event import Change, Event
 from tailrace.position import Position
 from tailrace.schema import UNAVAILABLE
@@ -143,3 +144,16 @@ class Fold:
 
 def folded(capture: Capture) -> Fold:
     return Fold().apply(capture.events)
+
+
+def try_to_open(capture: Capture) -> None:
+    """The server takes a moment to notice that we are gone."""
+    for _ in range(200):
+        try:
+            capture.open()
+        except Retriable as error:
+            assert "in use" in str(error)
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError("the slot stays in use")

@@ -68,7 +68,9 @@ def record(version: int) -> None:
         replication = Replication(Connection.open(config, "golden", "replication"), 60)
         replication.start("s", 0, "p", sender_timeout=0)
         received: list[Received] = []
-        while not (received and received[-1].data and received[-1].data.startswith(b"M") and b"end\0" in received[-1].data):
+        while not (
+            received and received[-1].data and received[-1].data.startswith(b"M") and b"end\0" in received[-1].data
+        ):
             received += [one for one in replication.receive(1000, 10**6) if one.data is not None]
         replication.connection.close()
     lines = [f"{one.data.hex()}\n    {decode(one.data, one.lsn)!r}\n" for one in received if one.data is not None]

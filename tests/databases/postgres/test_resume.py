@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from databases.postgres.capture import Capture, folded
-from databases.postgres.test_snapshot import try_to_open
+from databases.postgres.capture import Capture, folded, try_to_open
 from servers.postgres import Database
 from servers.proxy import TcpProxy
 from tailrace.demo.postgres import PostgresServer

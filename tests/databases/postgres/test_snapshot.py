@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from databases.postgres.capture import Capture, Fold, folded
+from databases.postgres.capture import Capture, Fold, folded, try_to_open
 from databases.postgres.writers import COLUMNS, TABLES, create, writing
 from servers.postgres import Database
 
@@ -82,18 +82,3 @@ def test_crashes_at_random_lose_and_double_nothing(postgres: Database, seed: int
         capture.catch_up()
         assert_equal(postgres, folded(capture))
         assert_every_version_once(capture)
-
-
-def try_to_open(capture: Capture) -> None:
-    """The server takes a moment to notice that we are gone."""
-    from tailrace.errors import Retriable
-
-    for _ in range(200):
-        try:
-            capture.open()
-        except Retriable as error:
-            assert "in use" in str(error)
-            time.sleep(0.02)
-        else:
-            return
-    raise AssertionError("the slot stays in use")
