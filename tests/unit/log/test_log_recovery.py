@@ -234,6 +234,18 @@ def test_a_torn_journal_ends_at_the_commit_before(log: BundledLog, tmp_path: Pat
         assert copy.positions() == {"shop": {"at": 9}}
 
 
+def test_a_journal_damaged_at_its_start_is_no_new_one(log: BundledLog) -> None:
+    with writing(log) as writer:
+        writer.commit({"at": 1})
+    with writing(log):
+        pass
+    journal = next(log.layout.journal("shop").glob("*.log"))
+    for size in (0, 30, 80):
+        journal.write_bytes(journal.read_bytes()[:size].ljust(size, b"\0"))
+        with pytest.raises(Fatal, match="damaged at byte 0"), writing(log):
+            pass
+
+
 def test_a_lost_journal_never_cuts_what_readers_saw(log: BundledLog) -> None:
     fill(log, range(30))
     shutil.rmtree(log.layout.journal("shop"))

@@ -6,9 +6,10 @@ Segment files as in a topic's partition. The key of each record is the task, the
      "ends": {"shop.public.orders-0": [next offset, segment, size, last batch], …},
      "full": true}                            the ends of all partitions; else only of those that this commit moved
 
-Every segment begins with a full record, so that only the last one is needed and older ones are removed as soon as
-it is durable. Opening a journal for writing always begins a segment: what the task builds on is then durable for
-sure, also where the last process died of a failed sync. This file knows nothing of the partitions' own files.
+Every segment begins with a full record, and gets its name when that is durable, so that only the last one is needed
+and older ones are removed. Opening a journal for writing always begins a segment: what the task builds on is then
+durable for sure, also where the last process died of a failed sync. This file knows nothing of the partitions' own
+files.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tailrace.errors import Fatal, Retriable
 from tailrace.event import Record
 from tailrace.log.backend import StoredRecord
 from tailrace.log.store import disk
-from tailrace.log.store.batch import HEADER_SIZE, MAGIC, check_crc, decode_batch, encode_batch, read_header
+from tailrace.log.store.batch import MAGIC, check_crc, decode_batch, encode_batch, read_header
 from tailrace.log.store.end import End
 from tailrace.log.store.record import BlockBuilder, CorruptBatch
 from tailrace.log.store.segment import check_place, log_path, segment_bases
@@ -32,6 +33,9 @@ from tailrace.position import Position
 
 SEGMENT_BYTES = 256 * 1024
 """Small: the last segment is read as a whole, at every start and by everybody who asks for positions."""
+
+DRAFT = ".log.new"
+"""Ending of a segment until its first record is durable."""
 
 _FULL_SHARE = 4
 """A segment may grow to this many times its full record, or tasks with many partitions would write little else."""
@@ -52,24 +56,21 @@ class JournalState:
 
 
 def read_state(folder: Path) -> JournalState | None:
-    """Return the state as of the last whole record, None where nothing was ever committed; needs no lock.
+    """Return the state as of the last whole record, None where there is no journal yet; needs no lock.
 
     Raises `Fatal` where a record that was durable is damaged.
     """
     bases = segment_bases(folder)
-    for base in reversed(bases):
-        path = log_path(folder, base)
-        data = disk.read_file(path)
-        if data is None:  # the writer began another segment meanwhile, which has it all
-            return read_state(folder)
-        state = _read_segment(data, path, base)
-        if state is not None:
-            return state
-        if base == 0 and (len(data) < HEADER_SIZE or read_header(data).size > len(data)):
-            return None  # the process died within the very first write
-    if bases:
-        raise Fatal(f"read {log_path(folder, bases[0])}: no whole record in the journal", hint=_MEND)
-    return None
+    if not bases:
+        return None
+    path = log_path(folder, bases[-1])
+    data = disk.read_file(path)
+    if data is None:  # the writer began another segment meanwhile, which has it all
+        return read_state(folder)
+    state = _read_segment(data, path, bases[-1])
+    if state is None:
+        raise Fatal(f"read {path}: damaged at byte 0, commit {bases[-1]}", hint=_MEND)
+    return state
 
 
 def _read_segment(data: bytes, path: Path, base: int) -> JournalState | None:
@@ -196,12 +197,15 @@ class Journal:
         base = self.state.next_offset
         batch = self._encode(self.state.ends, full=True)
         path = log_path(self._folder, base)
+        draft = path.with_suffix(DRAFT)
         self.close()
-        self._fd = disk.open_file(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        self._fd = disk.open_file(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         self._path, self._size = path, len(batch)
         self._limit = max(SEGMENT_BYTES, _FULL_SHARE * len(batch))
-        disk.write_at(self._fd, batch, 0, path)
-        disk.sync(self._fd, path)
+        disk.write_at(self._fd, batch, 0, draft)
+        disk.sync(self._fd, draft)
+        # so a segment whose first record is not whole is damaged, and never just young
+        disk.rename(draft, path)
         disk.sync_directory(self._folder)
         for old in segment_bases(self._folder):
             if old != base:
