@@ -19,7 +19,7 @@ from tailrace_postgres.origin import Place, TransactionOrigin
 from tailrace_postgres.pgoutput import decode
 from tailrace_postgres.position import StreamPosition
 from tailrace_postgres.replication import Received
-from tailrace_postgres.row import fill_unchanged
+from tailrace_postgres.row import fill_unchanged, lacks_values
 from tailrace_postgres.table import Tables
 
 MOST_AHEAD = 2000  # keys to look up at once; more would make one query slow, fewer more queries
@@ -220,6 +220,11 @@ class Stream:
             if halves is None:
                 return False
             tell_old, tell_new = halves
+            if tell_new and not tell_old and new is not None and lacks_values(new):
+                # The row comes from keys whose rows are not told yet, and so were these values never.
+                assert new_key is not None
+                self._gate.reread(captured, new_key)
+                return False
         if not tell_old and not tell_new:
             return True
         if tell_old and tell_new:

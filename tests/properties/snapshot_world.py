@@ -255,8 +255,16 @@ def run(seed: int, *, keyless: bool = False, moving: bool = False, steps: int = 
             consumer.crash()
         else:
             consumer.idle()
+        _trip(consumer, rng)
     _finish(database, consumer)
     _check(database, consumer)
+
+
+def _trip(consumer: Consumer, rng: random.Random) -> None:
+    """Crash where it is rarest otherwise: while the view of a row that was read again still matters."""
+    if any(table.alone for table in consumer.snapshot.tables.values()) and rng.random() < 0.4:
+        consumer.commit()
+        consumer.crash()
 
 
 def _finish(database: Database, consumer: Consumer) -> None:
