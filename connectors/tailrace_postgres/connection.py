@@ -144,11 +144,13 @@ class Connection:
             raise lost_connection(str(error)) from error
 
     def flush(self, deadline: float) -> None:
-        """Wait until all that was put has been sent."""
+        """Wait until all that was put has been sent; raises `NoAnswer` at `deadline`."""
         while self.pgconn.flush():
             _, writable, _ = select.select([self.pgconn.socket], [self.pgconn.socket], [], _until(deadline))
             if not writable:
                 self.pgconn.consume_input()
+            if time.monotonic() > deadline:
+                raise NoAnswer("the server takes nothing", hint="it is overloaded, or the network is broken")
 
     def wait(self, deadline: float) -> None:
         """Wait until there is something to read; raises `NoAnswer` at `deadline`."""

@@ -35,6 +35,10 @@ ASK_EVERY = 0.1
 """Seconds between questions for the end of the server's log: often enough not to be waited for, and no load."""
 
 
+FAREWELL = 1.0
+"""Seconds that the server may take to end a stream; one in the middle of a large transaction takes longer."""
+
+
 class Received(NamedTuple):
     """One message of the stream; `data` None: a keep-alive, up to whose `lsn` all commits have been sent."""
 
@@ -134,6 +138,25 @@ class Replication:
         if now - self._asked >= ASK_EVERY:
             self._asked = now
             self._tell(now, ask=True)
+
+    def finish(self) -> None:
+        """End the stream in good order, so that the server takes note of what was confirmed last.
+
+        Hanging up with messages of the server unread would reset the connection, and our own last words with it. Waits
+        `FAREWELL` seconds at most; a connection that is broken already is left as it is.
+        """
+        deadline = time.monotonic() + FAREWELL
+        try:
+            self._pgconn.put_copy_end()
+            self.connection.flush(deadline)
+            while (length := self._pgconn.get_copy_data(1)[0]) >= 0:
+                if length == 0:
+                    self.connection.wait(deadline)
+                    self._pgconn.consume_input()
+                elif time.monotonic() > deadline:
+                    return
+        except (OperationalError, Retriable):
+            return
 
     def _tell(self, now: float, *, ask: bool) -> None:
         clock = time.time_ns() // 1000 - POSTGRES_EPOCH_US
