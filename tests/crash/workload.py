@@ -104,6 +104,7 @@ class Workload:
             writer = Writer(self, 0)
             for table in TABLES:
                 with connection.transaction():
+                    connection.execute("SET LOCAL crash.bulk = 'on'")  # a lock for each key would be too many
                     writer.fill(connection, table, rng)
 
     def start(self) -> None:
