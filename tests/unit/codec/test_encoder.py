@@ -76,7 +76,7 @@ def test_create(shop: Shop) -> None:
     assert (record.topic, record.timestamp_ms, record.headers) == ("shop.public.users", NOW_NS // 10**6, ())
     assert shop.key(record) == {"id": 7}
     names = [field.name for field in USERS.source.fields]
-    assert shop.value(record) == {
+    expected: dict[str, object] = {
         "before": None,
         "after": {"id": 7, "email": "a@b.c"},
         "source": dict(zip(names, SOURCE_VALUES, strict=True)),
@@ -86,6 +86,7 @@ def test_create(shop: Shop) -> None:
         "ts_us": NOW_NS // 10**3,
         "ts_ns": NOW_NS,
     }
+    assert shop.value(record) == expected
 
 
 def test_snapshot_row(shop: Shop) -> None:

@@ -12,7 +12,7 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class Maker:
         return f"N{self._names}"
 
     def schema(self, depth: int) -> Avro:
-        kinds = [self.simple] * 4
+        kinds: list[Callable[[int], Avro]] = [self.simple] * 4
         if depth:
             kinds += [self.record, self.array, self.map, self.union, self.enum, self.fixed, self.union]
         return self._dice.choice(kinds)(depth)
