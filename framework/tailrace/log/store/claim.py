@@ -46,6 +46,8 @@ def claim(layout: Layout, place: Place, task: str, state: JournalState) -> End:
 def recover(layout: Layout, task: str, state: JournalState) -> dict[str, End]:
     """Settle every partition that `task` wrote to and still owns; return their ends by name.
 
+    `state` must be durable: the watermarks are written by it.
+
     Raises `Fatal` where committed data is missing, unless the task was reset.
     """
     ends: dict[str, End] = {}
@@ -78,6 +80,9 @@ def _take(place: Place, owner: Owner | None, task: str, state: JournalState) -> 
     settled = settle(place.folder, end, hint, lenient=lenient)
     if owner is None or owner.task != task or settled != end:
         write_owner(place.folder, Owner(task, settled))
+    elif known is None or known.next_offset <= owner.end.next_offset:
+        # nothing was committed since: whoever wrote owner.json may have died before it was durable
+        disk.sync_directory(place.folder)
     if hint != settled.next_offset:
         write_hint(place.folder, settled.next_offset)
     return settled

@@ -112,7 +112,7 @@ class _Session:
         self._resources = ExitStack()
 
     def start(self) -> Position | None:
-        """Take the lock, settle all partitions, begin a segment of the journal."""
+        """Take the lock, make the journal durable by beginning a segment, settle all partitions."""
         folder = self._layout.journal(self._task)
         disk.make_directory(folder)
         disk.make_directory(self._layout.topics)
@@ -120,9 +120,10 @@ class _Session:
         self._lock.acquire()
         self._journal = Journal(folder, self._task)
         self._resources.callback(self._journal.close)
+        # the last process may have died before its sync: readers are shown only what can no longer be lost
+        self._journal.start()
         state = self._journal.state
         state.ends = recover(self._layout, self._task, state)
-        self._journal.start()
         self._partitions = OwnedPartitions(self._layout, self._config, self._task, state)
         self._resources.callback(self._partitions.close)
         self._resources.callback(self._barrier.close)
