@@ -2,7 +2,7 @@
 
 The stream describes tables as of its own events (`pgoutput.Relation`), which may be older than the catalogue: it is
 the authority on names, types and order. The catalogue adds what the stream does not say: nullability, defaults, the
-order of the key, row filters, estimates.
+order of the key, estimates.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class CatalogColumn:
     typmod: int
     not_null: bool
     default: str | None
-    generated: bool
+    generated: str
+    """How it is generated: s stored, v virtual; "" for a plain column."""
     collation: str
     type_name: str
     toastable: bool
@@ -56,7 +57,6 @@ class CatalogTable:
     """Those that are published."""
     indexes: tuple[Index, ...]
     estimate: int
-    row_filter: str
     signature: str
     """Changes whenever a column or the key does; `SIGNATURE` is how it is asked for."""
 
@@ -105,22 +105,54 @@ SIGNATURE = """
             || (SELECT r.relreplident::text FROM pg_class r WHERE r.oid = {oid}))
        FROM pg_attribute a WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped)"""
 
-_TABLES = """
-SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident,
-       CASE WHEN c.relkind = 'p'
-            THEN (SELECT coalesce(sum(greatest(l.reltuples, 0)), 0)::bigint
-                    FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf)
-            ELSE greatest(c.reltuples, 0)::bigint END,
-       {row_filter}, {columns}, {signature}
-  FROM pg_publication_tables p
-  JOIN pg_namespace n ON n.nspname = p.schemaname
-  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
- WHERE p.pubname = $1 AND ($2::oid IS NULL OR c.oid = $2::oid)
+# Nothing here may take a lock on a table: a migration that holds one for long would stop the whole stream, and one that
+# waits for a chunk to be read would wait for ever. So there is no pg_publication_tables, no pg_partition_tree, and no
+# pg_get_expr with a table, all of which open tables.
+_PUBLISHED = """
+WITH publication AS (SELECT oid, puballtables, pubviaroot{generated} AS gencols FROM pg_publication WHERE pubname = $1),
+named AS (
+    SELECT r.prrelid AS oid FROM pg_publication_rel r JOIN publication p ON p.oid = r.prpubid
+    UNION
+    SELECT c.oid FROM pg_class c JOIN publication p ON p.puballtables{schemas})
+SELECT {facts}, p.gencols, {listed}
+  FROM publication p, pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid >= 16384 AND ($2::oid IS NULL OR c.oid = $2::oid)
+   AND CASE WHEN p.pubviaroot
+            THEN c.oid IN (SELECT oid FROM named)
+                 AND NOT (c.relispartition AND EXISTS (SELECT FROM pg_partition_ancestors(c.oid) a
+                                                        WHERE a.relid <> c.oid AND a.relid IN (SELECT oid FROM named)))
+            ELSE c.relkind = 'r'
+                 AND (c.oid IN (SELECT oid FROM named)
+                      OR (c.relispartition AND EXISTS (SELECT FROM pg_partition_ancestors(c.oid) a
+                                                        WHERE a.relid IN (SELECT oid FROM named))))
+            END
  ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
 """
 
+_SCHEMAS = """
+    UNION
+    SELECT c.oid FROM pg_class c
+      JOIN pg_publication_namespace s ON s.pnnspid = c.relnamespace JOIN publication p ON p.oid = s.pnpubid"""
+
+_LISTED = """(
+       SELECT json_agg(a.attname)
+         FROM pg_publication_rel r, unnest(r.prattrs::int2[]) k (attnum)
+         JOIN pg_attribute a ON a.attnum = k.attnum
+        WHERE r.prpubid = p.oid AND r.prrelid = c.oid AND a.attrelid = c.oid)"""
+
+_FACTS = """c.oid, n.nspname, c.relname, c.relkind, c.relreplident,
+       CASE WHEN c.relkind = 'p'
+            THEN (SELECT coalesce(sum(greatest(l.reltuples, 0)), 0)::bigint FROM pg_class l
+                   WHERE l.relispartition AND l.relkind = 'r'
+                     AND c.oid IN (SELECT a.relid FROM pg_partition_ancestors(l.oid) a))
+            ELSE greatest(c.reltuples, 0)::bigint END,""" + SIGNATURE.format(oid="c.oid")
+
+_ONE = f"SELECT {_FACTS} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid"
+
 _COLUMNS = """
-SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attgenerated,
+SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, a.attnotnull,
+       CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, 0) END, a.attgenerated,
        CASE WHEN a.attcollation <> 0 AND a.attcollation <> t.typcollation
             THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname) ELSE '' END,
        format_type(a.atttypid, a.atttypmod), a.attstorage
@@ -142,6 +174,7 @@ SELECT i.indrelid, c.relname, i.indisprimary, i.indisreplident,
   FROM pg_index i
   JOIN pg_class c ON c.oid = i.indexrelid
  WHERE i.indrelid = ANY ($1::oid[]) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+   AND (i.indisprimary OR i.indimmediate)
  ORDER BY i.indrelid, c.relname COLLATE "C"
 """
 
@@ -153,56 +186,74 @@ class Catalog:
         self._connection = connection
         self._publication = publication
         self._config = config
-        # Since 15 a publication can have row filters and column lists.
-        self._lists_columns = connection.server_version >= 150000
-        # Since 18 the list of columns is exactly what is sent; before, it names generated columns that are not.
-        self._lists_generated = connection.server_version >= 180000
+        version = connection.server_version
+        self._published = _PUBLISHED.format(
+            facts=_FACTS,
+            generated=", pubgencols" if version >= 180000 else ", 'n'",
+            schemas=_SCHEMAS if version >= 150000 else "",
+            listed=_LISTED if version >= 150000 else "NULL",
+        )
 
     def captured(self, schema: str, name: str) -> bool:
         """Whether the configuration chooses the table."""
         return chosen(f"{schema}.{name}", self._config.tables, self._config.exclude)
 
     def tables(self) -> list[CatalogTable]:
-        """Return the published and chosen tables, sorted."""
-        return [table for table in self._load(None) if self.captured(table.schema, table.name)]
+        """Return the published and chosen tables, sorted, with the columns that are sent."""
+        rows = self._connection.query(self._published, [self._publication, None])
+        return self._described([row for row in rows if self.captured(row[1] or "", row[2] or "")])
 
     def table(self, oid: int) -> CatalogTable | None:
-        """Return one published table, chosen or not; None where there is none."""
-        return next(iter(self._load(oid)), None)
+        """Return one published table, chosen or not, with the columns that are sent; None where there is none."""
+        rows = self._connection.query(self._published, [self._publication, str(oid)])
+        return next(iter(self._described(rows)), None)
 
-    def _load(self, oid: int | None) -> list[CatalogTable]:
-        sql = _TABLES.format(
-            row_filter="p.rowfilter" if self._lists_columns else "NULL",
-            columns="to_json(p.attnames)" if self._lists_columns else "NULL",
-            signature=SIGNATURE.format(oid="c.oid"),
-        )
-        rows = self._connection.query(sql, [self._publication, None if oid is None else str(oid)])
+    def facts(self, oid: int) -> CatalogTable | None:
+        """Return a table with all of its columns, whether it is published or not; None where there is none."""
+        return next(iter(self._described(self._connection.query(_ONE, [str(oid)]))), None)
+
+    def _described(self, rows: Sequence[Row]) -> list[CatalogTable]:
         oids = "{" + ",".join(str(row[0]) for row in rows) + "}"
         columns = _grouped(self._connection.query(_COLUMNS, [oids])) if rows else {}
         indexes = _grouped(self._connection.query(_INDEXES, [oids])) if rows else {}
-        return [self._table(row, columns.get(row[0], ()), indexes.get(row[0], ())) for row in rows]
+        return [_table(row, columns.get(row[0], ()), indexes.get(row[0], ())) for row in rows]
 
-    def _table(self, row: Row, columns: Sequence[Row], indexes: Sequence[Row]) -> CatalogTable:
-        oid, schema, name, kind, identity, estimate, row_filter, listed, signature = (text or "" for text in row)
-        published = set(json.loads(listed)) if listed else None
-        described = map(_column, columns)
-        return CatalogTable(
-            oid=int(oid),
-            schema=schema,
-            name=name,
-            kind=kind,
-            identity=identity,
-            columns=tuple(column for column in described if self._is_sent(column, published)),
-            indexes=tuple(map(_index, indexes)),
-            estimate=int(estimate),
-            row_filter=row_filter,
-            signature=signature,
-        )
 
-    def _is_sent(self, column: CatalogColumn, published: set[str] | None) -> bool:
-        if column.generated and not self._lists_generated:
-            return False
-        return published is None or column.name in published
+def _table(row: Row, columns: Sequence[Row], indexes: Sequence[Row]) -> CatalogTable:
+    oid, schema, name, kind, identity, estimate, signature, *sent = (text or "" for text in row)
+    described = tuple(map(_column, columns))
+    return CatalogTable(
+        oid=int(oid),
+        schema=schema,
+        name=name,
+        kind=kind,
+        identity=identity,
+        columns=_sent(described, *sent) if sent else described,
+        indexes=tuple(map(_index, indexes)),
+        estimate=int(estimate),
+        signature=signature,
+    )
+
+
+def _sent(columns: Sequence[CatalogColumn], generated: str, listed: str) -> tuple[CatalogColumn, ...]:
+    """Return the columns that a publication sends: those it lists, or else all but generated ones as it says."""
+    if listed:
+        names = set(json.loads(listed))
+        return tuple(column for column in columns if column.name in names)
+    return tuple(column for column in columns if not column.generated or (generated, column.generated) == ("s", "s"))
+
+
+def row_filter(connection: Connection, publication: str, oid: int) -> str:
+    """Return SQL for the publication's row filter on a table; null where there is none.
+
+    It locks the table, so it is for a session that has the lock already.
+    """
+    if connection.server_version < 150000:
+        return "NULL"
+    return (
+        "(SELECT pg_get_expr(r.prqual, r.prrelid) FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid "
+        f"WHERE r.prrelid = {oid} AND p.pubname = {connection.literal(publication)})"
+    )
 
 
 def chosen(table: str, tables: Sequence[str], exclude: Sequence[str]) -> bool:
@@ -224,8 +275,8 @@ def _column(row: Row) -> CatalogColumn:
         type_oid=int(type_oid or 0),
         typmod=-1 if typmod is None else int(typmod),
         not_null=not_null == "t",
-        default=None if generated else default,
-        generated=bool(generated),
+        default=default,
+        generated=generated or "",
         collation=collation or "",
         type_name=type_name or "",
         toastable=storage in TOASTABLE,

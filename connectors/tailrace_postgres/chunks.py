@@ -25,7 +25,7 @@ from psycopg import OperationalError, pq
 
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.table import Chunk
-from tailrace_postgres.catalog import SIGNATURE, CatalogColumn, CatalogTable
+from tailrace_postgres.catalog import SIGNATURE, CatalogColumn, CatalogTable, row_filter
 from tailrace_postgres.connection import Connection, rows_of
 from tailrace_postgres.fault import lost_connection, server_fault, sqlstate
 from tailrace_postgres.lsn import parse_lsn
@@ -61,7 +61,7 @@ class State(Enum):
 class ChunkReader:
     """Reads the chunks it is given. Its owner looks at `state` after each `advance`, and says how to go on."""
 
-    def __init__(self, connection: Connection, chunk_rows: int) -> None:
+    def __init__(self, connection: Connection, publication: str, chunk_rows: int) -> None:
         self.connection = connection
         self.state = State.IDLE
         self.chunk: Chunk | None = None
@@ -74,6 +74,8 @@ class ChunkReader:
         self.read_at = 0
         """When the view was taken, in microseconds since 1970."""
         self.resume_at = 0.0
+        self._publication = publication
+        self._row_filter = ""
         self._pgconn = connection.pgconn
         self._chunk_rows = chunk_rows
         self._buffered = 0
@@ -90,7 +92,7 @@ class ChunkReader:
     def find_bound(self, chunk: Chunk, table: CatalogTable) -> None:
         """Look for the last key of `chunk`."""
         self.chunk, self.table = chunk, table
-        self.view, self.upper = None, None
+        self.view, self.upper, self._row_filter = None, None, ""
         self._pause = FIRST_PAUSE
         names = ", ".join(self._key_names())
         self._send(
@@ -106,7 +108,8 @@ class ChunkReader:
         self._send(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
             f"LOCK TABLE {name if table.partitioned else 'ONLY ' + name} IN ACCESS SHARE MODE; "
-            f"SELECT pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text, {SIGNATURE.format(oid=table.oid)}",
+            f"SELECT pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text, {SIGNATURE.format(oid=table.oid)}"
+            f", {row_filter(self.connection, self._publication, table.oid)}",
             State.VIEW,
         )
 
@@ -187,7 +190,8 @@ class ChunkReader:
             self.upper = tuple(text or "" for text in rows[0]) if len(rows) == 2 else None
             self.state = State.BOUNDED
         elif self.state is State.VIEW:
-            xids, high, signature = rows_of(results[-1])[0]
+            xids, high, signature, filtered = rows_of(results[-1])[0]
+            self._row_filter = filtered or ""
             self.view = SnapshotView(xids or "", parse_lsn(high or "0/0"))
             self.signature = signature or ""
             self.read_at = time.time_ns() // 1000
@@ -257,8 +261,8 @@ class ChunkReader:
         names = ", ".join(self._key_names())
         limits = [(">", lower), ("<=", upper), ("=", only)]
         parts = [f"({names}) {sign} ({self._row(columns, key)})" for sign, key in limits if key is not None]
-        if self.table.row_filter:
-            parts.append(f"({self.table.row_filter})")
+        if self._row_filter:
+            parts.append(f"({self._row_filter})")
         return f"WHERE {' AND '.join(parts)}" if parts else ""
 
     def _row(self, columns: list[CatalogColumn], key: Key) -> str:

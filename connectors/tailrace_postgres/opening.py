@@ -34,7 +34,7 @@ from tailrace_postgres.slot import (
     identify,
     slot_name,
 )
-from tailrace_postgres.view import view_from_json
+from tailrace_postgres.view import SnapshotView, view_from_json
 
 log = structlog.get_logger()
 
@@ -97,6 +97,12 @@ def make_durable(control: Connection, lsn: int) -> None:
         f"SELECT CASE WHEN pg_current_wal_flush_lsn() < '{format_lsn(lsn)}' "
         f"THEN pg_logical_emit_message(true, '{FLUSH}', '') END"
     )
+
+
+def what_is_visible(control: Connection) -> SnapshotView:
+    """Return what a read that began now would see."""
+    rows = control.query("SELECT pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text")
+    return SnapshotView(rows[0][0] or "", parse_lsn(rows[0][1] or "0/0"))
 
 
 def _check_server(version: int, wal_level: str, recovering: bool) -> None:  # noqa: FBT001 - one caller, above

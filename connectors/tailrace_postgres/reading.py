@@ -33,6 +33,7 @@ class Reading:
         place: Place,
         connect: Callable[[], Connection],
         flush: Callable[[int], None],
+        publication: str,
         readers: int,
         chunk_rows: int,
     ) -> None:
@@ -43,10 +44,16 @@ class Reading:
         self._place = place
         self._connect = connect
         self._flush = flush
+        self._publication = publication
         self._most = readers
         self._chunk_rows = chunk_rows
         self._readers: list[ChunkReader] = []
         self._made: dict[ChunkReader, Table] = {}
+
+    @property
+    def connected(self) -> bool:
+        """Whether there are connections."""
+        return bool(self._readers)
 
     def sockets(self) -> list[int]:
         """Return what to wait for."""
@@ -94,7 +101,7 @@ class Reading:
                 return reader
         if len(self._readers) >= self._most:
             return None
-        reader = ChunkReader(self._connect(), self._chunk_rows)
+        reader = ChunkReader(self._connect(), self._publication, self._chunk_rows)
         self._readers.append(reader)
         return reader
 

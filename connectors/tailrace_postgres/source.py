@@ -26,7 +26,7 @@ from tailrace_postgres.check import findings
 from tailrace_postgres.config import PostgresConfig
 from tailrace_postgres.connection import Connection
 from tailrace_postgres.lsn import POSTGRES_EPOCH_US, format_lsn
-from tailrace_postgres.opening import Opened, make_durable, open_source
+from tailrace_postgres.opening import Opened, make_durable, open_source, what_is_visible
 from tailrace_postgres.origin import Place
 from tailrace_postgres.position import from_json, to_json
 from tailrace_postgres.pulse import HEARTBEAT, Pulse, heartbeat_event
@@ -39,6 +39,11 @@ log = structlog.get_logger()
 
 ADVANCE_EVERY = 1.0
 """Seconds between positions that move past what concerns nobody: each costs the log a commit."""
+
+MOST_UNSEEN = 200
+"""Transactions that no read is known to have seen, while a snapshot is under way: they are in every position."""
+
+LOOK_AGAIN = 0.05  # seconds between looks at what is visible, should there be transactions that stay invisible
 
 ADVANCE_BYTES = 1024 * 1024  # or as soon as this much of the server's log could go
 
@@ -79,6 +84,7 @@ class PostgresSource:
         self._position: tuple[object, Position] | None = None
         self._acked = 0
         self._advanced = 0.0
+        self._looked = 0.0
         self._given = _Given()
 
     def open(self, resume_from: Position | None) -> None:
@@ -92,7 +98,7 @@ class PostgresSource:
         reading = Reading(
             opened.snapshot, opened.shapes, catalog=opened.catalog, tables=tables, place=place,
             connect=self._connect_reader, flush=lambda lsn: make_durable(opened.control, lsn),
-            readers=self._config.snapshot_readers, chunk_rows=self._config.chunk_rows,
+            publication=opened.publication, readers=self._config.snapshot_readers, chunk_rows=self._config.chunk_rows,
         )  # fmt: skip
         self._hold.callback(reading.close)
         pulse = Pulse(
@@ -131,6 +137,8 @@ class PostgresSource:
 
     def close(self) -> None:
         """Hang up on everything."""
+        if self._parts is not None:
+            self._parts.replication.finish()
         self._parts = None
         self._position, self._given = None, _Given()
         self._hold.close()
@@ -173,14 +181,22 @@ class PostgresSource:
         else:
             stream.feed(parts.replication.receive(most, most_bytes))
         events, size = ([], 0) if snapshot.holding else stream.take(most, most_bytes)
-        if not snapshot.complete:
+        if not snapshot.complete or parts.reading.connected:
             parts.reading.advance(time.monotonic())
             rows, rows_size = parts.reading.take(most, most_bytes)
             events += rows
             size += rows_size
         if self._wants_to_know(parts):
             parts.replication.ask()
+        self._forget_visible(parts)
         return events, size
+
+    def _forget_visible(self, parts: _Parts) -> None:
+        """Keep the set of transactions small that may not be visible yet, also while no chunk is read."""
+        now = time.monotonic()
+        if len(parts.opened.snapshot.unseen) > MOST_UNSEEN and now - self._looked >= LOOK_AGAIN:
+            self._looked = now
+            parts.opened.snapshot.saw(what_is_visible(parts.opened.control))
 
     def _moves_on(self, parts: _Parts) -> bool:
         """Whether to give a position without events: past a stretch of the log that concerns nobody, say."""

@@ -64,7 +64,7 @@ class Tables:
             return None
         if any(column.type_oid >= FIRST_USER_OID for column in relation.columns):
             self._load_types()
-        now = self._catalog.table(relation.oid)
+        now = self._catalog.facts(relation.oid)
         known = {column.name: column for column in now.columns} if now else {}
         columns = []
         for column in relation.columns:

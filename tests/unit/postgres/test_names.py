@@ -55,12 +55,12 @@ def test_array_literals() -> None:
 
 
 def column(name: str, *, not_null: bool = True) -> CatalogColumn:
-    return CatalogColumn(name, 23, -1, not_null, None, False, "", "integer", False)
+    return CatalogColumn(name, 23, -1, not_null, None, "", "", "integer", False)
 
 
 def table(identity: str, *indexes: Index, nullable: str = "") -> CatalogTable:
     columns = tuple(column(name, not_null=name not in nullable) for name in "abc")
-    return CatalogTable(1, "public", "t", "r", identity, columns, indexes, 0, "", "")
+    return CatalogTable(1, "public", "t", "r", identity, columns, indexes, 0, "")
 
 
 PRIMARY = Index("pk", ("b", "a"), primary=True, identity=False)
