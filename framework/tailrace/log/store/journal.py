@@ -18,6 +18,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -154,12 +155,14 @@ class TaskLock:
     def try_acquire(self) -> bool:
         """Take the lock if it is free."""
         self._fd = disk.open_file(self._path)
-        if disk.try_lock(self._fd):
+        with ExitStack() as stack:
+            stack.callback(self.release)
+            if not disk.try_lock(self._fd):
+                return False
             disk.truncate(self._fd, 0, self._path)
             disk.write_at(self._fd, str(os.getpid()).encode(), 0, self._path)
-            return True
-        self.release()
-        return False
+            stack.pop_all()
+        return True
 
     def acquire(self) -> None:
         """Take the lock; raises `Retriable` naming the process that has it."""
