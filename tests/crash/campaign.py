@@ -15,6 +15,7 @@ import psycopg
 import structlog
 
 from crash.chaos import Chaos, Plan
+from crash.follower import Follower
 from crash.history import History, last_version, load_history
 from crash.tables import SCHEMA, TABLES, create_tables
 from crash.topics import Topics
@@ -50,6 +51,7 @@ class Orders:
     bulk_rows: int = 200_000
     bulks: tuple[float, ...] = (0.1, 0.6)
     chunk_rows: int = 300
+    partitions: int = 1
 
 
 @dataclass(slots=True)
@@ -77,6 +79,7 @@ class Campaign:
         self._orders = orders
         self._outcome = Outcome()
         self._settled: int | None = None
+        self._follower: Follower | None = None
 
     def run(self) -> Outcome:
         """Do all, from an empty server to the verdict."""
@@ -92,6 +95,7 @@ class Campaign:
                     orders.folder, proxy.through(server.dsn()),
                     tuple(f"{SCHEMA}.{table.name}" for table in TABLES),
                     options={"chunk_rows": orders.chunk_rows, "heartbeat_interval": 1.0},
+                    log_options={"partitions": orders.partitions},
                     worker_options={"restart_delay": 0.1, "restart_delay_max": 1.0, "restart_limit": 1000},
                 )  # fmt: skip
                 worker.write_config()
@@ -109,8 +113,10 @@ class Campaign:
         stopping = threading.Event()
         watch = threading.Thread(target=self._watch, args=[worker, workload.dsn, stopping], daemon=True)
         bulk = threading.Thread(target=self._bulks, args=[workload, stopping], daemon=True)
+        self._follower = Follower(worker.log_path, f"{CONNECTOR}.{SCHEMA}.*")
         workload.start()
         worker.start()
+        self._follower.start()
         watch.start()
         bulk.start()
         try:
@@ -172,6 +178,9 @@ class Campaign:
                 if wrong := history.contradictions():
                     raise AssertionError(f"the harness is wrong about {table.name}: {wrong[:3]}")
                 self._judge_table(topics, history)
+        if self._follower is not None:
+            self._outcome.problems += self._follower.problems(topics)
+            self._outcome.figures["records_followed"] = sum(map(len, self._follower.shown.values()))
         self._outcome.figures["snapshot_done_at_version"] = self._settled
         self._outcome.figures["events"] = dict(self._outcome.verdict.events)
         if self._settled is None:
@@ -179,14 +188,17 @@ class Campaign:
 
     def _judge_table(self, topics: Topics, history: History) -> None:
         table = history.table
+        partitions = topics.partitions(table)
         try:
-            self._outcome.verdict.merge(check_table(history, topics.events(table)))
+            told = [topics.events(table, partition) for partition in partitions]
+            self._outcome.verdict.merge(check_table(history, *(told or [iter(())])))
         except ValueError as error:
             self._outcome.problems.append(str(error))
-        ours = topics.told(table)
-        others = topics.told_to_others(table, until=ours.records)
-        if ours != others:
-            self._outcome.problems.append(f"{table.name}: our reader told {ours}, aiokafka's {others}")
+        for partition in partitions:
+            ours = topics.told(topics.topic(table), partition)
+            others = topics.told_to_others(topics.topic(table), partition, until=ours.records)
+            if ours != others:
+                self._outcome.problems.append(f"{table.name}: our reader told {ours}, aiokafka's {others}")
         if tailed := tail_differs(topics, topics.topic(table)):
             self._outcome.problems.append(tailed)
 
@@ -214,9 +226,10 @@ def tail_differs(topics: Topics, topic: str, *, records: int = 50) -> str:
         capture_output=True, check=False, timeout=60,
     )  # fmt: skip
     lines: Iterator[dict[str, object]] = map(json.loads, done.stdout.splitlines())
-    tailed = [(line["topic"], line["partition"], line["offset"], line["value"] is None) for line in lines]
+    told = [(line["topic"], line["partition"], line["offset"], line["value"] is None) for line in lines]
+    tailed = [line for line in told if line[1] == 0]
     stored = [
         (record.topic, record.partition, record.offset, record.value is None)
-        for record, _ in zip(topics.log.records(topic, 0, 0), range(records), strict=False)
+        for record, _ in zip(topics.log.records(topic, 0, 0), tailed, strict=False)
     ]
-    return "" if done.returncode == 0 and tailed == stored else f"tail of {topic}: {done.stderr.decode()[-500:]}"
+    return "" if told and tailed == stored else f"tail of {topic}: {done.stderr.decode()[-500:]}"

@@ -38,10 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
     sys.stderr.write(f"seed {seed}, folder {folder}\n")
     plan = Plan(given.kills, given.restarts, given.cuts, given.freezes, given.stops, given.minutes * 60)
     pace = Pace(writers=given.writers, pause=given.pause, prefill=given.prefill, scale=given.scale)
+    if given.partitions > 1:
+        pace.truncate_every = 10**9
     orders = Orders(
         programs, folder, seed, plan, pace,
         bulk_rows=given.bulk_rows, bulks=tuple((n + 0.1) / given.bulks for n in range(given.bulks)),
-        chunk_rows=given.chunk_rows,
+        chunk_rows=given.chunk_rows, partitions=given.partitions,
     )  # fmt: skip
     outcome = Campaign(orders).run()
     _print(seed, given.pg, outcome)
@@ -73,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bulks", type=int, default=2, help="number of transactions of --bulk-rows rows")
     parser.add_argument("--bulk-rows", type=int, default=200_000)
     parser.add_argument("--chunk-rows", type=int, default=300, help="rows of one chunk of the snapshot")
+    parser.add_argument("--partitions", type=int, default=1, help="of each topic; with several, nothing is truncated")
     parser.add_argument("--dir", type=Path, help="where the worker's config, log and output go; kept")
     return parser
 

@@ -267,6 +267,30 @@ def test_a_value_that_was_not_sent_is_taken_from_the_row_before_also_over_a_move
     assert unknown.counts == {"unresolved": 1, "state": 1}
 
 
+def test_a_row_that_moved_may_be_read_again_while_the_snapshot_is_under_way() -> None:
+    first, second = ("1", "t", "body", "1", "1", "1"), ("1", "t", "more", "4", "1", "2")
+    entries = {"1": [Entry(1, "c", first), Entry(2, "d"), Entry(3, "c", first), Entry(4, "u", second)]}
+    told = [
+        TopicEvent(0, "c", "1", first),
+        TopicEvent(1, "d", "1"),
+        TopicEvent(2, "x", "1"),
+        TopicEvent(3, "r", "1", second),
+    ]
+    history = History(DOCUMENTS, entries, rows={"1": second}, settled=9)
+    assert check_table(history, told).clean
+    assert check_table(replace(history, settled=0), told).counts["lost"]
+    assert check_table(history, [told[0], told[3]]).counts["lost"]
+    assert check_table(replace(history, table=replace(DOCUMENTS, full=True)), told).counts["invented"]
+
+
+def test_partitions_are_judged_one_after_the_other() -> None:
+    story = Story(ACCOUNTS, 4)
+    parts = [[event for event in story.events if len(event.key or "") % 2 == part] for part in range(2)]
+    assert check_table(story.history, *parts).clean
+    assert check_table(story.history, *parts[:1], []).counts["lost"]
+    assert check_table(story.history, *parts, parts[1]).counts["duplicated"]
+
+
 def test_the_transactions_of_one_writer_keep_their_order_over_rows() -> None:
     rows = [(str(n), "o", "1.00", "true", str(n), "7", str(tx)) for n, tx in ((1, 1), (2, 2))]
     history = History(

@@ -29,7 +29,7 @@ class Told:
 
 
 class Topics:
-    """The topics below a log's folder, with one partition each."""
+    """The topics below a log's folder."""
 
     def __init__(self, path: Path, prefix: str) -> None:
         self.path = path
@@ -37,26 +37,29 @@ class Topics:
         self.log = BundledLog(BundledLog.Config.model_validate({"path": path}))
         self._decoder = Decoder(self.log.registry())
 
-    def events(self, table: CrashTable) -> Iterator[TopicEvent]:
-        """Yield what was committed to the table's topic, in order; raises ValueError where offsets are not dense."""
-        for expected, record in enumerate(self.log.records(self.topic(table), 0, 0)):
+    def partitions(self, table: CrashTable) -> list[int]:
+        """Return the partitions of the table's topic."""
+        return [info.partition for info in self.log.partitions() if info.topic == self.topic(table)]
+
+    def events(self, table: CrashTable, partition: int) -> Iterator[TopicEvent]:
+        """Yield what was committed to a partition, in order; raises ValueError where offsets are not dense."""
+        for expected, record in enumerate(self.log.records(self.topic(table), partition, 0)):
             if record.offset != expected:
-                raise ValueError(f"{record.topic}: offset {record.offset} where {expected} follows")
+                raise ValueError(f"{record.topic}-{partition}: offset {record.offset} where {expected} follows")
             yield self._event(table, record)
 
     def topic(self, table: CrashTable) -> str:
         """The full name of the table's topic."""
         return f"{self.prefix}.{table.topic}"
 
-    def told(self, table: CrashTable) -> Told:
-        """Read the topic with the log's reader."""
-        return _digest(
-            (record.offset, record.key, record.value) for record in self.log.records(self.topic(table), 0, 0)
-        )
+    def told(self, topic: str, partition: int) -> Told:
+        """Read a partition with the log's reader."""
+        return digest((record.offset, record.key, record.value) for record in self.log.records(topic, partition, 0))
 
-    def told_to_others(self, table: CrashTable, *, until: int) -> Told:
-        """Read the topic's segment files, up to offset `until`, with the record batch reader of aiokafka."""
-        return _digest(record for record in segment_records(self.path, self.topic(table)) if record[0] < until)
+    def told_to_others(self, topic: str, partition: int, *, until: int) -> Told:
+        """Read a partition's segment files, up to offset `until`, with the record batch reader of aiokafka."""
+        records = segment_records(self.path / "topics" / f"{topic}-{partition}")
+        return digest(record for record in records if record[0] < until)
 
     def _event(self, table: CrashTable, record: StoredRecord) -> TopicEvent:
         key = _mapping(self._decoder.value(record.key))
@@ -71,9 +74,9 @@ class Topics:
         return TopicEvent(record.offset, str(envelope["op"]), named, after, before, _moved_from(table, record.headers))
 
 
-def segment_records(path: Path, topic: str) -> Iterator[tuple[int, bytes | None, bytes | None]]:
-    """Yield offset, key and value of all records in the segment files of partition 0, committed or not."""
-    for segment in sorted((path / "topics" / f"{topic}-0").glob("*.log")):
+def segment_records(folder: Path) -> Iterator[tuple[int, bytes | None, bytes | None]]:
+    """Yield offset, key and value of all records in the segment files of a partition, committed or not."""
+    for segment in sorted(folder.glob("*.log")):
         batches = MemoryRecords(segment.read_bytes())
         while batches.has_next():
             batch = batches.next_batch()
@@ -84,12 +87,13 @@ def segment_records(path: Path, topic: str) -> Iterator[tuple[int, bytes | None,
                 yield record.offset, record.key, record.value
 
 
-def _digest(records: Iterator[tuple[int, bytes | None, bytes | None]]) -> Told:
-    digest = hashlib.sha256()
+def digest(records: Iterator[tuple[int, bytes | None, bytes | None]]) -> Told:
+    """Return what can be compared of records."""
+    sha = hashlib.sha256()
     number = 0
     for number, (offset, key, value) in enumerate(records, 1):  # noqa: B007 - counts
-        digest.update(repr((offset, key, value)).encode())
-    return Told(number, digest.hexdigest())
+        sha.update(repr((offset, key, value)).encode())
+    return Told(number, sha.hexdigest())
 
 
 def _moved_from(table: CrashTable, headers: Sequence[tuple[str, bytes | None]]) -> str | None:

@@ -12,13 +12,15 @@ class Trail:
     """How far the topic has told the history of one key.
 
     `open`: the snapshot may still choose where the history begins. `skipped` are entries passed over, lost unless they
-    turn up later.
+    turn up later. `again`: the snapshot may read the row a second time, once it is told to be deleted: that is what
+    it does with a row that comes here from another key without its large values.
     """
 
-    __slots__ = ("entries", "next", "open", "seen", "skipped", "versions")
+    __slots__ = ("again", "entries", "next", "open", "seen", "skipped", "versions")
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], *, again: bool = False) -> None:
         self.entries = entries
+        self.again = again
         self.versions = [entry.ver for entry in entries]
         self.next = 0
         self.open = True
@@ -38,10 +40,16 @@ class Trail:
                 return index if self.entries[index].op == "d" else None
         return None
 
+    @property
+    def begins(self) -> bool:
+        """Whether the history may begin here, or begin anew."""
+        return self.open or (self.again and self.next > 0 and self.entries[self.next - 1].content is None)
+
     def advance(self, index: int, settled: int | None, *, beginning: bool) -> None:
         """Go on behind entry `index`; a beginning may leave out what was before the snapshot was complete."""
+        begins = self.begins
         for skipped in range(self.next, index):
-            if not (beginning and self.open and (settled is None or self.versions[skipped] <= settled)):
+            if not (beginning and begins and (settled is None or self.versions[skipped] <= settled)):
                 self.skipped.add(skipped)
         self.next = index + 1
         self.seen.add(index)
@@ -69,7 +77,7 @@ class Trail:
     def lost(self, settled: int | None) -> list[Entry]:
         """Return what the topic should have told and did not."""
         rest = list(range(self.next, len(self.entries)))
-        if self.open and rest:
+        if self.begins and rest:
             # The snapshot came after all that was before it; only a row that is still there had to be read.
             last = rest[-1] if self.entries[-1].content is not None else None
             rest = [i for i in rest if i == last or (settled is not None and self.versions[i] > settled)]

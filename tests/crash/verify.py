@@ -88,13 +88,18 @@ class Verdict:
 
 
 class TableCheck:
-    """Takes the events of one table in the order of its topic, and judges them."""
+    """Takes the events of one table in the order of its topic, and judges them.
 
-    def __init__(self, history: History) -> None:
+    `scattered`: the topic has several partitions, to be fed one after the other, with `next_partition` between them.
+    """
+
+    def __init__(self, history: History, *, scattered: bool = False) -> None:
+        self._scattered = scattered
         self.verdict = Verdict()
         self._history = history
         self._table = history.table
-        self._trails = {key: Trail(entries) for key, entries in history.entries.items()}
+        again = bool(history.table.big) and not history.table.full
+        self._trails = {key: Trail(entries, again=again) for key, entries in history.entries.items()}
         self._rows: dict[str, Cells] = {}
         self._gone: dict[str, Cells] = {}
         self._twins: Counter[Content] = Counter()
@@ -126,10 +131,16 @@ class TableCheck:
         self._gone.update(self._rows)
         self._rows.clear()
 
-    def finish(self) -> Verdict:
-        """Judge what is missing, and the folded state."""
+    def next_partition(self) -> None:
+        """Take what follows as the events of another partition, or the end."""
         if self._deleted is not None:
             self.verdict.add("lost", f"{self._table.name}: no tombstone after the delete of {self._deleted}")
+        self._deleted = None
+        self._writers.clear()
+
+    def finish(self) -> Verdict:
+        """Judge what is missing, and the folded state."""
+        self.next_partition()
         for key, trail in self._trails.items():
             for entry in trail.lost(self._history.settled):
                 self.verdict.add("lost", f"{self._table.name} {key}: {_told(entry)}")
@@ -165,7 +176,7 @@ class TableCheck:
             self.verdict.add("duplicated" if again else "out of order", f"{self._at(event)}: version {ver} of {key}")
             return
         else:
-            self._check_entry(event, trail, trail.entries[index], row)
+            row = self._check_entry(event, trail, trail.entries[index], row)
             trail.advance(index, self._history.settled, beginning=event.op != "u")
             self._check_writer(event, row, ver)
         self._rows[key] = row
@@ -194,13 +205,15 @@ class TableCheck:
         if event.after is not None:
             self._twins[_content(event.after)] += 1
 
-    def _check_entry(self, event: TopicEvent, trail: Trail, entry: Entry, after: Cells) -> None:
-        if event.op != entry.op and not (event.op == "r" and trail.open):
+    def _check_entry(self, event: TopicEvent, trail: Trail, entry: Entry, after: Cells) -> Cells:
+        """Compare with what was committed; return the row, unsent values filled in where they cannot be known."""
+        if event.op != entry.op and not (event.op == "r" and trail.begins):
             self.verdict.add("invented", f"{self._at(event)}: {event.op} of {event.key}, committed was {_told(entry)}")
         if entry.content is not None and not _same(after, entry.content):
             self.verdict.add("invented", f"{self._at(event)}: content {after}, committed was {entry.content}")
         if event.op == "u" and event.key in self._rows:
             self._check_before(event, self._rows[event.key])
+        return entry.content if self._scattered and NOT_SENT in after and entry.content is not None else after
 
     def _check_before(self, event: TopicEvent, row: Cells) -> None:
         if self._table.full and (event.before is None or not _same(event.before, row)):
@@ -223,6 +236,8 @@ class TableCheck:
         known = self._rows.get(event.key or "")
         if known is None and event.moved_from is not None:
             known = self._gone.get(event.moved_from)
+            if known is None and self._scattered:
+                return after  # told in another partition, and the order between these is not known
         if known is None or event.op == "r":
             self.verdict.add("unresolved", f"{self._at(event)}: {event.op} of {event.key}")
             return after
@@ -247,14 +262,16 @@ class TableCheck:
         return f"{self._table.name} offset {event.offset}"
 
 
-def check_table(history: History, events: Iterable[TopicEvent]) -> Verdict:
-    """Judge all events of one table's topic."""
-    check = TableCheck(history)
-    if not history.table.truncated:
-        for event in events:
-            check.feed(event)
+def check_table(history: History, *partitions: Iterable[TopicEvent]) -> Verdict:
+    """Judge all events of one table's topic. One that is truncated must have one partition."""
+    check = TableCheck(history, scattered=len(partitions) > 1)
+    if not history.truncates:
+        for events in partitions:
+            for event in events:
+                check.feed(event)
+            check.next_partition()
         return check.finish()
-    told = list(events)
+    (told,) = (list(events) for events in partitions)
     versions = _truncates(history, told, check.verdict)
     for event in told:
         if event.op == "t" and event.offset in versions:
