@@ -60,7 +60,7 @@ def _all(control: Connection, connector: str, config: PostgresConfig) -> Iterato
         ok=replicates == "t", what=f"user {user} may replicate: {'yes' if replicates == 't' else 'no'}",
         mend=f"ALTER ROLE {control.identifier(user)} REPLICATION",
     )  # fmt: skip
-    name = slot_name(config, connector)
+    name = slot_name(config, connector, database)
     slot = find_slot(control, name)
     if slot is None:
         yield Finding(

@@ -24,7 +24,9 @@ class PostgresConfig(SourceConfig):
         "", pattern=NAME, description="publication to stream; tailrace_<connector> if not set; created when missing"
     )
     slot: str = Field(
-        "", pattern=SLOT_NAME, description="replication slot; tailrace_<connector> if not set; created when missing"
+        "",
+        pattern=SLOT_NAME,
+        description="replication slot; tailrace_<database>_<connector> if not set; created when missing",
     )
     create_publication: bool = Field(default=True, description="create the publication when it is missing")
     create_slot: bool = Field(default=True, description="create the replication slot when it is missing")

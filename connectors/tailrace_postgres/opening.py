@@ -79,7 +79,7 @@ def open_source(connector: str, config: PostgresConfig, resume_from: Position | 
     catalog = Catalog(control, publication.name, config)
     tables = catalog.tables()
     _tell(control, config, tables)
-    name = slot_name(config, connector)
+    name = slot_name(config, connector, cluster.database)
     start, state = _place(
         control, replication, config, name=name, cluster=cluster, resume_from=resume_from, publication_made=made
     )  # fmt: skip

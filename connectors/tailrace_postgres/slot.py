@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from hashlib import sha256
 
 import structlog
 
@@ -17,6 +18,8 @@ from tailrace_postgres.connection import Connection, NoAnswer
 from tailrace_postgres.lsn import format_lsn, parse_lsn
 
 log = structlog.get_logger()
+
+LONGEST_NAME = 63  # NAMEDATALEN - 1
 
 RESET = "`tailrace offsets reset CONFIG --connector NAME` takes a new snapshot"
 
@@ -52,10 +55,20 @@ SELECT pid::text FROM pg_stat_activity
 """
 
 
-def slot_name(config: PostgresConfig, connector: str) -> str:
-    """Return the name of the connector's slot: lower-case letters, digits and _ only."""
-    name = f"tailrace_{connector}".lower()
-    return config.slot or "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)[:63]
+def slot_name(config: PostgresConfig, connector: str, database: str) -> str:
+    """Return the name of the connector's slot: lower-case letters, digits and _ only, at most 63.
+
+    It has the database's name in it, since slots belong to the whole server: connectors of one name, on two of its
+    databases, must not get into each other's way.
+    """
+    if config.slot:
+        return config.slot
+    wanted = f"tailrace_{database}_{connector}"
+    name = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in wanted.lower())
+    if len(name) <= LONGEST_NAME:
+        return name
+    mark = sha256(wanted.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 9]}_{mark}"
 
 
 def find_slot(connection: Connection, name: str) -> Slot | None:

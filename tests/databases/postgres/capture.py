@@ -22,11 +22,14 @@ from tailrace_postgres.source import PostgresSource
 Key = tuple[Any, ...]
 
 
+SLOT = "tailrace_shop"
+
+
 class Capture:
     """A connector `name` on `url`, and what it has committed. `crash` forgets what was not."""
 
     def __init__(self, url: str, name: str = "shop", **settings: Any) -> None:
-        self.config = PostgresConfig.model_validate({"url": url, "heartbeat_interval": 0, **settings})
+        self.config = PostgresConfig.model_validate({"url": url, "slot": SLOT, "heartbeat_interval": 0, **settings})
         self.name = name
         self.position: Position | None = None
         self.committed: list[Event] = []

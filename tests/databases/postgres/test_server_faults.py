@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from databases.postgres.capture import Capture
+from databases.postgres.capture import SLOT, Capture
 from servers.postgres import Database, StartPostgres
 from tailrace.errors import ConfigError, Fatal, Retriable, TailraceError
 from tailrace_postgres.config import PostgresConfig
 from tailrace_postgres.source import PostgresSource
-
-SLOT = "tailrace_shop"
 
 
 def caught(capture: Capture, kind: type[TailraceError]) -> TailraceError:

@@ -18,15 +18,24 @@ CONFIG = PostgresConfig.model_validate({"url": "postgresql:///"})
 
 @pytest.mark.parametrize(
     ("connector", "name"),
-    [("shop", "tailrace_shop"), ("Shop-1.x", "tailrace_shop_1_x"), ("ü" * 80, ("tailrace_" + "_" * 80)[:63])],
+    [
+        ("shop", "tailrace_db_shop"),
+        ("Shop-1.x", "tailrace_db_shop_1_x"),
+        ("ü" * 80, "tailrace_db_" + "_" * 42 + "_6aec5a57"),
+    ],
 )
 def test_slot_names_are_ones_that_postgres_takes(connector: str, name: str) -> None:
-    assert slot_name(CONFIG, connector) == name
+    assert slot_name(CONFIG, connector, "db") == name
+
+
+def test_long_slot_names_differ() -> None:
+    names = {slot_name(CONFIG, "x" * 80 + end, "db") for end in "abc"}
+    assert [len(name) for name in names] == [63, 63, 63]
 
 
 def test_given_names_are_used() -> None:
     config = PostgresConfig.model_validate({"url": "postgresql:///", "slot": "s", "publication": "p"})
-    assert (slot_name(config, "shop"), publication_name(config, "shop")) == ("s", "p")
+    assert (slot_name(config, "shop", "db"), publication_name(config, "shop")) == ("s", "p")
     assert publication_name(CONFIG, "Shop") == "tailrace_Shop"
 
 
