@@ -30,6 +30,7 @@ SESSION: Mapping[str, str] = {
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "default_transaction_read_only": "off",
+    "synchronous_commit": "local",  # a commit of ours is there to make the log durable (`opening.make_durable`)
     "row_security": "off",  # a row that a policy hides must be an error, not a row less
 }
 """What decides how values are written, and what could end a connection of ours."""

@@ -13,7 +13,7 @@ import pytest
 
 from databases.postgres.capture import Capture, Fold, folded, try_to_open
 from databases.postgres.writers import COLUMNS, TABLES, create, writing
-from servers.postgres import Database
+from servers.postgres import Database, StartPostgres
 
 KEYS = 400
 
@@ -196,3 +196,19 @@ def test_progress_is_reported(postgres: Database) -> None:
     assert markers[999:1001] == ["last_in_data_collection", "first_in_data_collection"]
     assert markers[-1] == "last"
     assert set(markers[1:999]) == {"true"}
+
+
+def test_no_row_is_told_that_a_crash_of_the_server_can_undo(start_postgres: StartPostgres) -> None:
+    server = start_postgres(15, synchronous_commit="off", wal_writer_delay="10s")
+    with server.connect() as writer, Capture(server.dsn(), chunk_rows=5) as capture:
+        writer.execute("CREATE TABLE t (id int PRIMARY KEY)")
+        writer.execute("INSERT INTO t SELECT generate_series(1, 100)")
+        capture.open()
+        told = 0
+        while told < 100:
+            writer.execute("INSERT INTO t VALUES (%s)", [1000 + told])
+            capture.step()
+            flushed = writer.execute("SELECT pg_current_wal_flush_lsn() - '0/0'").fetchone()
+            assert flushed is not None
+            assert all(change.at <= flushed[0] for change in capture.changes)
+            told = len(capture.changes)
