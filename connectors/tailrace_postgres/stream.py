@@ -91,13 +91,14 @@ class Stream:
             self.position = StreamPosition(self.position.lsn, None, self.idle_end)
 
     def _keep_alive(self, end: int) -> None:
-        if self._begin is not None or end <= self.idle_end:
+        if self._begin is not None:
             return
         if self.position.ordinal is not None:
             if end <= self.position.lsn:
                 return  # the transaction that we stopped in is still to come
             self.position = StreamPosition(self.position.lsn, None, self.position.confirm)
-        self.idle_end = end
+        self.idle_end = max(self.idle_end, end)
+        # Also where the log did not grow: on an idle server nothing else says that the views are behind us.
         self._snapshot.passed(end)
 
     def _handle(self, data: bytes, lsn: int, events: list[Event]) -> bool:

@@ -352,7 +352,7 @@ def test_snapshot_never_streams_only(postgres: Database) -> None:
 
 def test_heartbeats_come_back_as_messages(postgres: Database) -> None:
     postgres.execute("CREATE TABLE t (id int PRIMARY KEY)")
-    with Capture(postgres.url, heartbeat_interval=0.05, topic_prefix="pre") as capture:
+    with Capture(postgres.url, heartbeat_interval=0.5, topic_prefix="pre") as capture:
         capture.open()
         capture.run(lambda: len(capture.committed) >= 2)
         message = capture.committed[0]
