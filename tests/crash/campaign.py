@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import subprocess
 import threading
 import time
@@ -95,7 +96,7 @@ class Campaign:
                     orders.folder, proxy.through(server.dsn()),
                     tuple(f"{SCHEMA}.{table.name}" for table in TABLES),
                     options={"chunk_rows": orders.chunk_rows, "heartbeat_interval": 1.0},
-                    log_options={"partitions": orders.partitions},
+                    log_options=self._log_options(),
                     worker_options={"restart_delay": 0.1, "restart_delay_max": 1.0, "restart_limit": 1000},
                 )  # fmt: skip
                 worker.write_config()
@@ -108,6 +109,17 @@ class Campaign:
         self._outcome.figures["writers"] = dict(workload.counts)
         self._outcome.figures["worker_starts"] = worker.starts
         return self._outcome
+
+    def _log_options(self) -> dict[str, object]:
+        """Draw how the log is written: segments that are rolled all the time, or never; any compression."""
+        rng = random.Random(f"log {self._orders.seed}")
+        options: dict[str, object] = {
+            "partitions": self._orders.partitions,
+            "segment_bytes": rng.choice((20_000, 1_000_000, 128_000_000)),
+            "compression": rng.choice(("none", "lz4", "zstd")),
+        }
+        self._outcome.figures["log"] = options
+        return options
 
     def _attack(self, worker: Worker, chaos: Chaos, workload: Workload) -> None:
         stopping = threading.Event()
