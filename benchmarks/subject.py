@@ -40,7 +40,7 @@ SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint AS retained,
     FROM pg_replication_slots WHERE slot_name = %s
 """
 
-SLOT_NAME = "tailrace_crash"
+SLOT_NAME = "tailrace_bench"  # of the publication too
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,8 @@ def server(version: int, **settings: str) -> Iterator[PostgresServer]:
 def worker(url: str, tables: tuple[str, ...], **options: object) -> Iterator[Worker]:
     """A worker, not started yet, in a folder that goes with the block."""
     folder = Path(tempfile.mkdtemp(prefix="tailrace-bench-"))
-    made = Worker(folder, url, tables, options=options, worker_options={"restart_delay": 0.1, "restart_delay_max": 1.0})
+    named = {"slot": SLOT_NAME, "publication": SLOT_NAME, **options}
+    made = Worker(folder, url, tables, options=named, worker_options={"restart_delay": 0.1, "restart_delay_max": 1.0})
     made.write_config()
     try:
         yield made
