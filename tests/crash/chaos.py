@@ -51,7 +51,7 @@ class Chaos:
             (plan.kills, ("kill_task", "kill_task", "kill_task", "kill_task_twice", "kill_worker", "kill_all")),
             (plan.restarts, ("restart_fast", "restart_immediate", "kill_server")),
             (plan.cuts, ("cut", "cut", "cut_twice", "refuse", "deaf")),
-            (plan.freezes, ("freeze_task",)),
+            (plan.freezes, ("freeze_task", "replace_frozen")),
             (plan.stops, ("stop_worker",)),
         )
         for number, names in ways:
@@ -114,6 +114,15 @@ class Chaos:
         pids = self.worker.task_pids()
         frozen = [pid for pid in pids if send_signal(pid, signal.SIGSTOP)]
         time.sleep(rng.uniform(0.5, 3))
+        for pid in frozen:
+            send_signal(pid, signal.SIGCONT)
+
+    def _replace_frozen(self, rng: random.Random) -> None:
+        """A task that is thought dead, and comes back while its successor works: it must not write any more."""
+        frozen = [pid for pid in self.worker.task_pids() if send_signal(pid, signal.SIGSTOP)]
+        self.worker.kill(with_tasks=False)
+        self.worker.start()
+        time.sleep(rng.uniform(1, 5))
         for pid in frozen:
             send_signal(pid, signal.SIGCONT)
 

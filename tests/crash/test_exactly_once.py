@@ -22,7 +22,7 @@ from servers.postgres import require
 @pytest.mark.parametrize("version", [15, 18], ids=["pg15", "pg18"])
 def test_nothing_is_lost_or_told_twice_under_blows(version: int, tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
-    plan = Plan(kills=6, restarts=3, cuts=4, freezes=1, stops=1, seconds=20)
+    plan = Plan(kills=6, restarts=3, cuts=4, freezes=2, stops=1, seconds=20)
     orders = Orders(
         require(version), tmp_path, seed, plan, Pace(writers=3, pause=0.03, prefill=0.2),
         bulk_rows=4000, bulks=(0.2,), chunk_rows=100,
