@@ -65,7 +65,7 @@ class Snapshot:
     def views(self) -> int:
         """How many views the stream has yet to pass, those to come of chunks being read included."""
         kept = ((table.emitted, table.flight, table.alone, table.rereads) for table in self.tables.values())
-        return sum(map(len, chain.from_iterable(kept)))
+        return sum(len(part) for part in chain.from_iterable(kept))
 
     # --- the stream ----------------------------------------------------------------------------------------------
 
