@@ -24,6 +24,10 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
+_ASK_EVERY = 0.1
+"""Seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How often to commit while the input does not run dry; when it does, the commit follows at once."""
@@ -68,7 +72,7 @@ def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
         now.durable = now.ready = sink.open(name)
         source.open(now.durable)
         watch(now)
-        timeout = 0.0
+        timeout, current = 0.0, _CaughtUp(source, clock)
         while True:
             stop = stopping()
             batch, ended = _poll(source, timeout, stop=stop)
@@ -82,7 +86,8 @@ def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
                 now.uncommitted_bytes += batch.size
             elif batch.position is not None:
                 now.ready = batch.position
-            end = stop or ended or (until_current and _current(source, silent=timeout > 0 and not batch.items))
+            silent = timeout > 0 and not batch.items
+            end = stop or ended or (until_current and current(empty=not batch.items, silent=silent))
             if (position := _due(now, pace, clock, at_once=end or not batch.items)) is not None:
                 sink.commit(position)
                 now.durable, now.uncommitted_bytes, now.waiting_since = position, 0, None
@@ -112,6 +117,19 @@ def _due(now: Progress, pace: Pace, clock: Callable[[], float], *, at_once: bool
     return now.ready if at_once or full else None
 
 
-def _current(source: Source[A], *, silent: bool) -> bool:
-    """Whether the source has caught up; one that cannot tell has when it was silent for a whole poll."""
-    return source.report().caught_up if isinstance(source, Reporting) else silent
+class _CaughtUp:
+    """Whether a source has caught up. While items come it is asked now and then only: that costs as much as a batch."""
+
+    def __init__(self, source: Source[A], clock: Callable[[], float]) -> None:
+        self._reporting = source if isinstance(source, Reporting) else None
+        self._clock = clock
+        self._asked = clock()
+
+    def __call__(self, *, empty: bool, silent: bool) -> bool:
+        """Tell; a source that cannot say has caught up once it was silent for a whole poll."""
+        if self._reporting is None:
+            return silent
+        if not empty and self._clock() - self._asked < _ASK_EVERY:
+            return False
+        self._asked = self._clock()
+        return self._reporting.report().caught_up
