@@ -10,6 +10,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+CORE := $(wildcard framework/tailrace/core/*.pyx framework/tailrace/core/*.pxd)
 SOURCES := framework connectors schemas tests $(wildcard benchmarks/*.py)
 
 .DEFAULT_GOAL := help
@@ -22,12 +23,12 @@ timed = @start=$$(date +%s); echo "== $(1)"; $(2) && echo "== $(1): ok, $$(( $$(
 help:
 	@sed -n '3,9s/^# *//p' Makefile
 
-# The stamps make both installs happen once for each content of pyproject.toml.
-.venv/installed-for-tests: pyproject.toml .venv/created
+# The stamps make both installs happen once for each content of pyproject.toml and of the compiled core.
+.venv/installed-for-tests: pyproject.toml $(CORE) .venv/created
 	$(call timed,install,$(BIN)/python -m pip install -qq --editable . --group dev)
 	@touch $@ .venv/installed-for-demo
 
-.venv/installed-for-demo: pyproject.toml .venv/created
+.venv/installed-for-demo: pyproject.toml $(CORE) .venv/created
 	$(call timed,install,$(BIN)/python -m pip install -qq --editable ".[demo]")
 	@touch $@
 
@@ -71,4 +72,5 @@ bench: venv
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -f framework/tailrace/core/*.so
 	find framework connectors schemas tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

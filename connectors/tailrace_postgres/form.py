@@ -27,38 +27,42 @@ _UNLIMITED_BITS = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How values of a type are described and read. `schema` is of a required column without default."""
+    """How values of a type are described and read. `schema` is of a required column without default.
+
+    `name` is what the compiled core calls what `decode` does, if it can do it (`Column.form`).
+    """
 
     schema: Schema
     decode: Decode
     shape: Shape = "none"
     fallback: bool = False
+    name: str = ""
 
 
 FormOf = Callable[[int], Form]
 """Makes the form for a type modifier."""
 
-TEXT = Form(Schema("string"), text.text, "text")
+TEXT = Form(Schema("string"), text.text, "text", name="text")
 
 
-def _fixed(schema: Schema, decode: Decode, shape: Shape = "none") -> FormOf:
-    form = Form(schema, decode, shape)
+def _fixed(schema: Schema, decode: Decode, shape: Shape = "none", *, name: str = "") -> FormOf:
+    form = Form(schema, decode, shape, name=name)
     return lambda _typmod: form
 
 
 def _named(name: str) -> FormOf:
-    return _fixed(Schema("string", name, version=1), text.text, "text")
+    return _fixed(Schema("string", name, version=1), text.text, "text", name="text")
 
 
 def _numeric(typmod: int) -> Form:
     if typmod < 0:
         fields = (Field("scale", Schema("int32")), Field("value", Schema("bytes")))
         schema = Schema("struct", VARIABLE_SCALE_DECIMAL, version=1, fields=fields, doc="Variable scaled decimal")
-        return Form(schema, numeric.stripped_decimal)
+        return Form(schema, numeric.stripped_decimal, name="stripped_decimal")
     precision = (typmod - 4) >> 16 & 0xFFFF
     scale = ((typmod - 4 & 0x7FF) ^ 1024) - 1024
     # Avro knows no negative scale; the numbers are whole, with zeros at the end.
-    return Form(decimal(max(scale, 0), precision - min(scale, 0)), numeric.decimal)
+    return Form(decimal(max(scale, 0), precision - min(scale, 0)), numeric.decimal, name="decimal")
 
 
 def decimal(scale: int, precision: int | None = None) -> Schema:
@@ -71,19 +75,22 @@ def decimal(scale: int, precision: int | None = None) -> Schema:
 
 def _time(typmod: int) -> Form:
     if 0 <= typmod <= _MILLIS:
-        return Form(Schema("int32", "io.debezium.time.Time", version=1), temporal.time_millis)
-    return Form(Schema("int64", "io.debezium.time.MicroTime", version=1), temporal.time_micros)
+        return Form(Schema("int32", "io.debezium.time.Time", version=1), temporal.time_millis, name="time_millis")
+    return Form(Schema("int64", "io.debezium.time.MicroTime", version=1), temporal.time_micros, name="time_micros")
 
 
 def _timestamp(typmod: int) -> Form:
     if 0 <= typmod <= _MILLIS:
-        return Form(Schema("int64", "io.debezium.time.Timestamp", version=1), temporal.timestamp_millis)
-    return Form(Schema("int64", "io.debezium.time.MicroTimestamp", version=1), temporal.timestamp_micros)
+        schema = Schema("int64", "io.debezium.time.Timestamp", version=1)
+        return Form(schema, temporal.timestamp_millis, name="timestamp_millis")
+    schema = Schema("int64", "io.debezium.time.MicroTimestamp", version=1)
+    return Form(schema, temporal.timestamp_micros, name="timestamp_micros")
 
 
 def _timestamptz(typmod: int) -> Form:
     schema = Schema("string", "io.debezium.time.ZonedTimestamp", version=1)
-    return Form(schema, temporal.timestamp_with_zone(typmod if typmod >= 0 else _MICROS), "text")
+    precision = typmod if typmod >= 0 else _MICROS
+    return Form(schema, temporal.timestamp_with_zone(precision), "text", name=f"zoned_timestamp:{precision}")
 
 
 def _bit(typmod: int) -> Form:
@@ -101,17 +108,17 @@ def _bits(length: int) -> Form:
     return Form(schema, numeric.bit_string)
 
 
-_PLAIN = _fixed(Schema("string"), text.text, "text")
-_INT64 = _fixed(Schema("int64"), numeric.integer)
+_PLAIN = _fixed(Schema("string"), text.text, "text", name="text")
+_INT64 = _fixed(Schema("int64"), numeric.integer, name="integer")
 
 BUILT_IN: Mapping[str, FormOf] = {
-    "bool": _fixed(Schema("boolean"), numeric.boolean),
-    "int2": _fixed(Schema("int16"), numeric.integer),
-    "int4": _fixed(Schema("int32"), numeric.integer),
+    "bool": _fixed(Schema("boolean"), numeric.boolean, name="boolean"),
+    "int2": _fixed(Schema("int16"), numeric.integer, name="integer"),
+    "int4": _fixed(Schema("int32"), numeric.integer, name="integer"),
     "int8": _INT64,
     "oid": _INT64,
-    "float4": _fixed(Schema("float32"), numeric.float8),
-    "float8": _fixed(Schema("float64"), numeric.float8),
+    "float4": _fixed(Schema("float32"), numeric.float8, name="float"),
+    "float8": _fixed(Schema("float64"), numeric.float8, name="float"),
     "numeric": _numeric,
     "money": _fixed(decimal(2), numeric.money),
     "text": _PLAIN,
@@ -119,8 +126,8 @@ BUILT_IN: Mapping[str, FormOf] = {
     "bpchar": _PLAIN,
     "char": _PLAIN,
     "name": _PLAIN,
-    "bytea": _fixed(Schema("bytes"), numeric.bytea, "bytes"),
-    "date": _fixed(Schema("int32", "io.debezium.time.Date", version=1), temporal.date),
+    "bytea": _fixed(Schema("bytes"), numeric.bytea, "bytes", name="bytea"),
+    "date": _fixed(Schema("int32", "io.debezium.time.Date", version=1), temporal.date, name="date"),
     "time": _time,
     "timetz": _fixed(Schema("string", "io.debezium.time.ZonedTime", version=1), temporal.time_with_zone, "text"),
     "timestamp": _timestamp,

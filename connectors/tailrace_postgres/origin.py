@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tailrace import __version__
-from tailrace.event import Change
+from tailrace.event import At, Change, Table, filled
 from tailrace.schema import Field, Schema, Value
 from tailrace_postgres.lsn import POSTGRES_EPOCH_US
 
@@ -79,11 +79,13 @@ class TransactionOrigin:
 
     def source_block(self, change: Change) -> Sequence[Value]:
         """Return the values of `SOURCE`."""
-        schema, table = self._names[change.table.id]
-        sequence = f'{self._sequence}"{change.at}"]'
-        return [
-            *self._head, sequence, *self._times, schema, table, self._xid, change.at, None, *self._replicated
-        ]  # fmt: skip
+        return filled(self.steady_block(change.table), change.at)
+
+    def steady_block(self, table: Table) -> Sequence[Value | At]:
+        """Return the values of `SOURCE`, marks standing for the LSN of a change."""
+        schema, name = self._names[table.id]
+        sequence = At(f'{self._sequence}"', '"]')
+        return [*self._head, sequence, *self._times, schema, name, self._xid, At(), None, *self._replicated]
 
 
 class ChunkOrigin:
@@ -101,6 +103,10 @@ class ChunkOrigin:
 
     def source_block(self, change: Change) -> Sequence[Value]:
         """Return the values of `SOURCE`."""
-        schema, table = self._names[change.table.id]
-        sequence = f'[null,"{change.at}"]'
-        return [*self._head, sequence, *self._times, schema, table, None, change.at, None, None, None]
+        return filled(self.steady_block(change.table), change.at)
+
+    def steady_block(self, table: Table) -> Sequence[Value | At]:
+        """Return the values of `SOURCE`, marks standing for the LSN of a change."""
+        schema, name = self._names[table.id]
+        sequence = At('[null,"', '"]')
+        return [*self._head, sequence, *self._times, schema, name, None, At(), None, None, None]

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import time
 from struct import Struct
-from typing import NamedTuple
 
 import structlog
 from psycopg import OperationalError, pq
 
+from tailrace.core.pgoutput import Received, drain
 from tailrace.errors import Fatal, Retriable
 from tailrace_postgres.connection import Connection
 from tailrace_postgres.fault import lost_connection, server_fault
@@ -26,10 +26,9 @@ from tailrace_postgres.slot import RESET
 
 log = structlog.get_logger()
 
-_XLOG_DATA = Struct(">cQQq")
 _KEEP_ALIVE = Struct(">cQqB")
 _STATUS = Struct(">cQQQqB")
-_DATA, _ALIVE = b"wk"
+_ALIVE = ord("k")
 
 ASK_EVERY = 0.1
 """Seconds between questions for the end of the server's log: often enough not to be waited for, and no load."""
@@ -37,13 +36,6 @@ ASK_EVERY = 0.1
 
 FAREWELL = 1.0
 """Seconds that the server may take to end a stream; one in the middle of a large transaction takes longer."""
-
-
-class Received(NamedTuple):
-    """One message of the stream; `data` None: a keep-alive, up to whose `lsn` all commits have been sent."""
-
-    lsn: int
-    data: bytes | None
 
 
 class Replication:
@@ -101,12 +93,13 @@ class Replication:
     def _drain(self, received: list[Received], most: int, most_bytes: int) -> None:
         get = self._pgconn.get_copy_data
         size, fresh = 0, False
-        while len(received) < most and size < most_bytes:
-            length, data = get(1)
-            if length > 0 and data[0] == _DATA:
-                received.append(Received(_XLOG_DATA.unpack_from(data)[1], bytes(data[25:])))
-                size += length
-            elif length > 0:
+        while True:
+            got, taken = drain(get, received, most, most_bytes - size)
+            size += taken
+            if got is None:
+                return
+            length, data = got
+            if length > 0:
                 received.append(self._keep_alive(data))
             elif length < 0:
                 raise self._ended()

@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from struct import Struct
 from struct import error as struct_error
+from typing import Literal
 
 from tailrace.errors import BadRecord
 from tailrace.event import Cell
@@ -31,6 +32,7 @@ class TupleFormat:
     """Cuts `TupleData`."""
 
     __slots__ = ("_columns", "_table")
+    layout: Literal["tuple"] = "tuple"
 
     def __init__(self, table: str, columns: int) -> None:
         self._table = table
@@ -70,6 +72,7 @@ class CopyFormat:
     """Cuts lines of COPY text."""
 
     __slots__ = ("_columns", "_table")
+    layout: Literal["copy"] = "copy"
 
     def __init__(self, table: str, columns: int) -> None:
         self._table = table

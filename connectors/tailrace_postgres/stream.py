@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
+from tailrace.core.pgoutput import Plain, Received, take_rows
 from tailrace.event import Change, Event, Op
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.schedule import Snapshot
@@ -18,7 +19,6 @@ from tailrace_postgres.gate import Captured, Gate
 from tailrace_postgres.origin import Place, TransactionOrigin
 from tailrace_postgres.pgoutput import decode
 from tailrace_postgres.position import StreamPosition
-from tailrace_postgres.replication import Received
 from tailrace_postgres.row import fill_unchanged, lacks_values
 from tailrace_postgres.table import Tables
 
@@ -45,6 +45,7 @@ class Stream:
         self._gate = Gate(snapshot, self._keys_ahead)
         self._backlog: deque[Received] = deque()
         self._relations: dict[int, Captured | None] = {}
+        self._plain: dict[int, Plain] = {}
         self._begin: pgoutput.Begin | None = None
         self._origin: TransactionOrigin | None = None
         self._ordinal = 0
@@ -75,6 +76,10 @@ class Stream:
         size = 0
         backlog = self._backlog
         while backlog and len(events) < most and size < most_bytes:
+            taken = self._take_rows(events, most, most_bytes - size)
+            if taken:
+                size += taken
+                continue
             received = backlog[0]
             if received.data is None:
                 self._keep_alive(received.lsn)
@@ -84,6 +89,16 @@ class Stream:
                 break
             backlog.popleft()
         return events, size
+
+    def _take_rows(self, events: list[Event], most: int, most_bytes: int) -> int:
+        """Take the row changes in front that need no judgement, by the compiled core; return their bytes."""
+        if self._begin is None or self._origin is None or self._skip is None or self._ordinal < self._skip:
+            return 0
+        count, size = take_rows(self._backlog, self._plain, self._origin, events, most, most_bytes)
+        if count:
+            self._ordinal += count
+            self.position = StreamPosition(self._begin.lsn, self._ordinal, self.position.confirm)
+        return size
 
     def advance(self) -> None:
         """Move the position to the end of the log that is known to hold nothing for us."""
@@ -162,6 +177,7 @@ class Stream:
 
     def _on_relation(self, relation: pgoutput.Relation) -> None:
         table = self._tables.of_relation(relation)
+        self._plain.pop(relation.oid, None)
         if table is None:
             self._relations[relation.oid] = None
             return
@@ -238,9 +254,12 @@ class Stream:
 
     def _captured(self, oid: int) -> Captured | None:
         try:
-            return self._relations[oid]
+            captured = self._relations[oid]
         except KeyError:
             raise pgoutput.MalformedMessage(f"a change of relation {oid} came before its description") from None
+        if captured is None or captured.snapshot is None:
+            self._plain[oid] = Plain(captured.table if captured else None)
+        return captured
 
     def _keys_ahead(self, oid: int) -> list[Key]:
         """Return the keys of a relation's changes in the backlog, up to where its shape changes."""

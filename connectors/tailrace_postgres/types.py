@@ -102,7 +102,7 @@ class TypeMapper:
         declared = self._types.get(type_oid)
         required = not_null or (declared is not None and declared.not_null)
         schema = replace(form.schema, optional=not required, default=self._default(declared, form, default))
-        return Column(name, schema, form.decode, self._placeholders.of(form.shape))
+        return Column(name, schema, form.decode, self._placeholders.of(form.shape), form.name)
 
     def is_fallback(self, type_oid: int) -> bool:
         """Return whether values of this type are sent as text for want of a better form."""

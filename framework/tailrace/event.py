@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from tailrace.schema import Schema, Unavailable, Value
 
@@ -27,12 +27,14 @@ class Column:
 
     `decode` turns the wire bytes of a non-null cell into a `Value`, and raises `BadRecord` where it cannot read them.
     `placeholder` is the value that stands for one that the database did not send (Debezium's in-band convention).
+    `form` names what `decode` does, where the compiled core can do the same (`tailrace.codec.compiled`).
     """
 
     name: str
     schema: Schema
     decode: Callable[[bytes], Value]
     placeholder: Value = None
+    form: str = ""
 
 
 class RowFormat(Protocol):
@@ -41,6 +43,14 @@ class RowFormat(Protocol):
     def cells(self, wire: bytes) -> Sequence[Cell]:
         """Return one cell per column of the table, in order; raises `BadRecord` when `wire` is malformed."""
         ...
+
+
+@runtime_checkable
+class KnownLayout(RowFormat, Protocol):
+    """A row format that the compiled core can cut by itself."""
+
+    layout: Literal["tuple", "copy"]
+    """pgoutput's TupleData, or lines of COPY text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +75,30 @@ class Origin(Protocol):
 
     def source_block(self, change: Change) -> Sequence[Value]:
         """Return the values of `change.table.source`, one per field, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """Stands in a steady source block for `Change.at`: the number itself or, with `before`, a text around it."""
+
+    before: str | None = None
+    after: str = ""
+
+
+def filled(block: Sequence[Value | At], at: int) -> list[Value]:
+    """Return a steady source block with its marks filled in for a change."""
+    return [
+        value if not isinstance(value, At) else at if value.before is None else f"{value.before}{at}{value.after}"
+        for value in block
+    ]
+
+
+class SteadyOrigin(Origin, Protocol):
+    """An origin whose source blocks differ in nothing but `Change.at`; the compiled core then asks once per table."""
+
+    def steady_block(self, table: Table) -> Sequence[Value | At]:
+        """Return the block of any change of `table`, with marks for what differs; the same as long as it lives."""
         ...
 
 

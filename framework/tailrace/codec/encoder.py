@@ -14,6 +14,7 @@ import structlog
 from tailrace.codec.avro_envelope import AvroEnvelope, AvroForm, frame
 from tailrace.codec.avro_schema import avro_schema
 from tailrace.codec.avro_writer import writer
+from tailrace.codec.compiled import CompiledEncoder
 from tailrace.codec.envelope import envelope_schema, key_schema
 from tailrace.codec.json_converter import json_writer
 from tailrace.codec.json_envelope import JsonEnvelope, JsonForm, JsonWrap
@@ -47,12 +48,23 @@ class ChangeEncoder:
 
     `clock` gives the time in nanoseconds since 1970: the envelope's `ts_ms`, `ts_us`, `ts_ns` and the records' time,
     one reading for each call of `encode`.
+
+    With `partitions`, which tells how many partitions a topic has, records in Avro come as `EncodedRecords`: made by
+    the compiled core, in blocks that a log can take as they are.
     """
 
-    def __init__(self, registry: Registry, config: SourceConfig, *, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        config: SourceConfig,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        partitions: Callable[[str], int] | None = None,
+    ) -> None:
         self._registry = registry
         self._config = config
         self._clock = clock
+        self._core = CompiledEncoder(partitions) if partitions and config.format == "avro" else None
         self._now_ns = 0
         self._plan: _Plan | None = None
         self._table: Table | None = None
@@ -61,7 +73,7 @@ class ChangeEncoder:
         self.warnings: list[str] = []
         """Schemas that were registered although they break their subject's level, for people to read."""
 
-    def encode(self, events: Sequence[Event], *, on_bad: OnBad | None = None) -> list[Record]:
+    def encode(self, events: Sequence[Event], *, on_bad: OnBad | None = None) -> Sequence[Record]:
         """Return the records of `events`, in order.
 
         Raises `BadRecord` at the first event that cannot be encoded, naming table, column and the event's place in
@@ -70,16 +82,21 @@ class ChangeEncoder:
         """
         self._now_ns = self._clock()
         self._plan = None
+        if self._core is not None:
+            return self._core.encode(events, self._now_ns, lambda index: self._one(events, index, on_bad))
         records: list[Record] = []
-        for ordinal, event in enumerate(events):
-            try:
-                records += self._records(event)
-            except BadRecord as error:
-                bad = BadRecord(f"{error.message} (event {ordinal} of {len(events)})", hint=error.hint)
-                if on_bad is None:
-                    raise bad from None
-                records += on_bad(event, bad)
+        for index in range(len(events)):
+            records += self._one(events, index, on_bad)
         return records
+
+    def _one(self, events: Sequence[Event], index: int, on_bad: OnBad | None) -> Sequence[Record]:
+        try:
+            return self._records(events[index])
+        except BadRecord as error:
+            bad = BadRecord(f"{error.message} (event {index} of {len(events)})", hint=error.hint)
+            if on_bad is None:
+                raise bad from None
+            return on_bad(events[index], bad)
 
     def _records(self, event: Event) -> list[Record]:
         if not isinstance(event, Change):
@@ -100,6 +117,8 @@ class ChangeEncoder:
             value_id = self._register(f"{table.topic}-value", envelope)
             avro = AvroEnvelope(table.source, key_id=key_id, value_id=value_id)
             plan = TablePlan(table, AvroForm(), avro, tombstones=tombstones)
+            if self._core is not None:
+                self._core.add_table(table, key_id=key_id, value_id=value_id, tombstones=tombstones)
         else:
             json = JsonEnvelope(key, envelope, with_schema=self._config.format == "json_schema")
             plan = TablePlan(table, JsonForm(), json, tombstones=tombstones)

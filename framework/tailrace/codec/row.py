@@ -118,7 +118,7 @@ class RowWriter(Generic[P]):
 
 
 def _cell_piece(column: Column, form: Form[P], marks: Marks) -> Callable[[Cell], P]:
-    if _holds_decimals(column.schema):
+    if holds_decimals(column.schema):
         column = replace(column, decode=_noting_special(column, marks))
     write = form.cell_writer(column)
     missing = _missing_piece(column, form, marks)
@@ -134,12 +134,12 @@ def _cell_piece(column: Column, form: Form[P], marks: Marks) -> Callable[[Cell],
 def _value_piece(column: Column, form: Form[P], marks: Marks) -> Callable[[Value], P]:
     write = form.value_writer(column.schema)
     missing = _missing_piece(column, form, marks)
-    holds_decimals, name = _holds_decimals(column.schema), column.name
+    decimals, name = holds_decimals(column.schema), column.name
 
     def piece(value: Value) -> P:
         if value is None or value is UNAVAILABLE:
             return missing(value)
-        if holds_decimals and _is_special(value):
+        if decimals and is_special(value):
             marks.note(SPECIAL_COLUMNS, name)
         return write(value)
 
@@ -168,27 +168,29 @@ def _noting_special(column: Column, marks: Marks) -> Callable[[bytes], Value]:
 
     def noting(cell: bytes) -> Value:
         value = decode(cell)
-        if _is_special(value):
+        if is_special(value):
             marks.note(SPECIAL_COLUMNS, name)
         return value
 
     return noting
 
 
-def _holds_decimals(schema: Schema) -> bool:
+def holds_decimals(schema: Schema) -> bool:
+    """Whether values of `schema` are decimals, or have them for items."""
     innermost = schema
     while innermost.items is not None:
         innermost = innermost.items
     return innermost.name in {DECIMAL, VARIABLE_SCALE_DECIMAL}
 
 
-def _is_special(value: object) -> bool:
+def is_special(value: object) -> bool:
+    """Whether a value is, or holds, a decimal that is no number."""
     match value:
         case Decimal():
             return not value.is_finite()
         case list():
-            return any(map(_is_special, value))
+            return any(map(is_special, value))
         case dict():
-            return any(map(_is_special, value.values()))
+            return any(map(is_special, value.values()))
         case _:
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from tailrace.codec.registry import Registry
 from tailrace.errors import Fatal
@@ -57,6 +57,15 @@ class OffsetsGone(Fatal):
         self.partition = partition
         self.offset = offset
         self.first_available = first_available
+
+
+@runtime_checkable
+class TakesBlocks(Protocol):
+    """A log whose writer takes `EncodedRecords` as the blocks that they are; then they must be sorted by partition."""
+
+    def partition_count(self, topic: str) -> int:
+        """Return how many partitions a topic has, or will have once something is written to it."""
+        ...
 
 
 class LogBackend(Protocol):

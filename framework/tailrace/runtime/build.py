@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from tailrace.codec.encoder import ChangeEncoder
 from tailrace.config.settings import Block, Settings
 from tailrace.errors import ConfigError
-from tailrace.log.backend import LogBackend
+from tailrace.log.backend import LogBackend, TakesBlocks
 from tailrace.runtime.logs import LogSettings
 from tailrace.runtime.offsets import FileOffsets
 from tailrace.runtime.plugins import find_plugin, plugin_config
@@ -180,7 +180,8 @@ def build_task(spec: TaskSpec) -> Task:
 def _source_task(spec: TaskSpec) -> Task:
     config = source_config(spec)
     log = build_log(spec.log, spec.folder, spec.secrets)
-    encoder = ChangeEncoder(log.registry(), config)
+    blocks = log.partition_count if isinstance(log, TakesBlocks) else None
+    encoder = ChangeEncoder(log.registry(), config, partitions=blocks)
     bad_records = BadRecords(spec.name, config.errors, f"{config.topic_prefix}.dead-letter")
     return Task(
         source=build_source(spec, config),

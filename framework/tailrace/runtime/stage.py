@@ -80,7 +80,7 @@ class ChangeStage:
         self._bad_records = bad_records
         self._transforms = tuple(transforms)
 
-    def __call__(self, events: Sequence[Event]) -> list[Record]:
+    def __call__(self, events: Sequence[Event]) -> Sequence[Record]:
         """Return the records of `events`, in order; a dead letter stands in the place of its event's records."""
         if not self._transforms:
             return self._encoder.encode(events, on_bad=self._bad_records)
@@ -96,7 +96,8 @@ class ChangeStage:
                 continue
             if changed is not None:
                 kept.append(changed)
-        return records + self._encoder.encode(kept, on_bad=self._bad_records)
+        last = self._encoder.encode(kept, on_bad=self._bad_records)
+        return [*records, *last] if records else last
 
     def _transformed(self, event: Event) -> Event | None:
         if not isinstance(event, Change):

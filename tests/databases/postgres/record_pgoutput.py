@@ -9,11 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from servers.postgres import VERSIONS, bin_dir
+from tailrace.core.pgoutput import Received
 from tailrace.demo.postgres import PostgresServer
 from tailrace_postgres.config import PostgresConfig
 from tailrace_postgres.connection import Connection
 from tailrace_postgres.pgoutput import decode
-from tailrace_postgres.replication import Received, Replication
+from tailrace_postgres.replication import Replication
 
 GOLDEN = Path(__file__).parents[2] / "unit" / "postgres" / "golden"
 

@@ -56,7 +56,7 @@ class Shop:
         self.decoder = Decoder(registry)
 
     def records(self, *events: Event) -> list[Record]:
-        return self.encoder.encode(events)
+        return list(self.encoder.encode(events))
 
     def key(self, record: Record) -> object:
         return self.decoder.plain(record.key)

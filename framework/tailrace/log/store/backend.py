@@ -16,6 +16,7 @@ from tailrace.log.store.cursor import PartitionCursor
 from tailrace.log.store.journal import Journal, TaskLock, read_state
 from tailrace.log.store.layout import Layout, Place
 from tailrace.log.store.openfiles import OpenFiles
+from tailrace.log.store.owned import partition_count
 from tailrace.log.store.reader import FETCH_BYTES, BundledReader, OnMissing, Subscription
 from tailrace.log.store.segment import log_path, segment_bases, segment_size
 from tailrace.log.store.settings import BundledLogConfig
@@ -73,6 +74,10 @@ class BundledLog:
     def partitions(self) -> Sequence[PartitionInfo]:
         """Return all partitions of all topics, sorted."""
         return [self._info(place) for place in self.layout.places()]
+
+    def partition_count(self, topic: str) -> int:
+        """Return how many partitions a topic has: what lies on the disk, or what is configured for a new one."""
+        return partition_count(self.layout, self.config, topic)
 
     def registry(self) -> Registry:
         """Return the registry of the log's schemas, in the folder `registry`."""

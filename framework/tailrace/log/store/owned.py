@@ -51,10 +51,7 @@ class OwnedPartitions:
         return self._state.ends.get(place.name) or claim(self._layout, place, self._task, self._state)
 
     def _count(self, topic: str) -> int:
-        """Return the number of partitions of a topic: what lies on the disk, or what is configured for a new one."""
-        existing = [place.partition for place in self._layout.places() if place.topic == topic]
-        count = max(existing) + 1 if existing else self._config.for_topic(topic).partitions
-        self._counts[topic] = count
+        count = self._counts[topic] = partition_count(self._layout, self._config, topic)
         return count
 
     def _create(self, topic: str, number: int) -> None:
@@ -67,6 +64,12 @@ class OwnedPartitions:
         for appender in self._appenders.values():
             appender.close()
         self._appenders.clear()
+
+
+def partition_count(layout: Layout, config: BundledLogConfig, topic: str) -> int:
+    """Return the number of partitions of a topic: what lies on the disk, or what is configured for a new one."""
+    existing = [place.partition for place in layout.places() if place.topic == topic]
+    return max(existing) + 1 if existing else config.for_topic(topic).partitions
 
 
 def ends(appenders: Iterable[PartitionAppender]) -> dict[str, End]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from tailrace.codec.encoded import EncodedRecords
 from tailrace.errors import Fatal, Retriable
 from tailrace.event import Record
 from tailrace.log.store import disk
@@ -57,7 +58,12 @@ class BundledWriter:
     def write(self, items: Sequence[Record]) -> None:
         """Accept records in order; raises `Retriable` where the disk is full."""
         session = self._begin()
-        session.write(items)
+        if isinstance(items, EncodedRecords):
+            for block in items.blocks:
+                encoded = RecordBlock(block.records, block.count, block.timestamps)
+                session.write_block(block.topic, block.partition, encoded)
+        else:
+            session.write(items)
         self._usable = True
 
     def write_block(self, topic: str, partition: int, block: RecordBlock) -> None:

@@ -1,0 +1,146 @@
+"""The quick way from changes to records: what `encoder` does for Avro, in the compiled core, a batch at a time.
+
+The core takes plans, made here from the same pieces as its Python twin (`row`, `plan`, `avro_envelope`); whatever it
+does not do itself it hands back, and the twin does it. Both write the same bytes: tests/properties/test_core_rows.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from tailrace.codec.avro_envelope import AvroForm, frame
+from tailrace.codec.avro_schema import decimal_scale
+from tailrace.codec.avro_writer import branches, writer
+from tailrace.codec.encoded import EncodedRecords
+from tailrace.codec.envelope import field_names
+from tailrace.codec.fallback import fallback
+from tailrace.codec.row import REFUSED, holds_decimals, is_special
+from tailrace.core.envelope import Encoder, TablePlan
+from tailrace.core.plan import CellPlan, Conversion, FieldPlan
+from tailrace.core.row import RowPlan
+from tailrace.core.source import SourcePlan
+from tailrace.errors import BadRecord
+from tailrace.event import Column, Event, KnownLayout, Record, Table
+from tailrace.schema import DECIMAL, VARIABLE_SCALE_DECIMAL, Schema, Value
+
+_NO_CONVERSION: tuple[Conversion, int] = ("", 0)
+_PLAIN: dict[tuple[str, str], tuple[Conversion, int]] = {
+    ("boolean", "boolean"): ("boolean", 0),
+    ("integer", "int16"): ("integer", 16),
+    ("integer", "int32"): ("integer", 32),
+    ("integer", "int64"): ("integer", 64),
+    ("float", "float32"): ("float", 0),
+    ("float", "float64"): ("double", 0),
+    ("text", "string"): ("text", 0),
+    ("bytea", "bytes"): ("bytea", 0),
+    ("date", "int32"): ("date", 0),
+    ("time_millis", "int32"): ("time_millis", 0),
+    ("time_micros", "int64"): ("time_micros", 0),
+    ("timestamp_millis", "int64"): ("timestamp_millis", 0),
+    ("timestamp_micros", "int64"): ("timestamp_micros", 0),
+}
+"""By the column's `form` and its schema's type."""
+
+
+class CompiledEncoder:
+    """Encodes batches into blocks of records by topic and partition; `partitions` tells how many a topic has."""
+
+    def __init__(self, partitions: Callable[[str], int]) -> None:
+        self._core = Encoder(partitions)
+        self._plans: dict[Table, TablePlan] = {}
+
+    def add_table(self, table: Table, *, key_id: int | None, value_id: int, tombstones: bool) -> None:
+        """Let the core encode changes of `table` from now on, if it knows the layout of its rows."""
+        if isinstance(table.format, KnownLayout):
+            names = field_names(table.columns)
+            cells = [_cell_plan(column, name) for column, name in zip(table.columns, names, strict=True)]
+            self._plans[table] = TablePlan(
+                RowPlan(cells, table.key, table.format.layout),
+                SourcePlan([_field_plan(field.schema) for field in table.source.fields]),
+                key=table.key,
+                key_frame=None if key_id is None else frame(key_id),
+                value_frame=frame(value_id),
+                tombstones=tombstones and key_id is not None,  # what has no key can stand for no row
+            )
+
+    def encode(
+        self, events: Sequence[Event], now_ns: int, left_over: Callable[[int], Sequence[Record]]
+    ) -> EncodedRecords:
+        """Return the records of `events`; `left_over` makes those of the event at an index, where the core does not."""
+        core, plans = self._core, self._plans
+        core.begin(now_ns)
+        index, end = 0, len(events)
+        while (index := core.encode(events, index, plans)) < end:
+            for record in left_over(index):
+                core.append(record)
+            index += 1
+        return EncodedRecords(core.take())
+
+
+def conversion(column: Column) -> tuple[Conversion, int]:
+    """Return what the core calls what `decode` and the Avro writer do with the cells of a column, and its parameter."""
+    schema = column.schema
+    name, _, digits = column.form.partition(":")
+    if name == "zoned_timestamp" and schema.type == "string":
+        return "zoned_timestamp", int(digits)
+    if name == "decimal" and schema.name == DECIMAL and decimal_scale(schema) >= 0:
+        return "decimal", decimal_scale(schema)
+    if name == "stripped_decimal" and schema.name == VARIABLE_SCALE_DECIMAL and schema.fields[0].name == "scale":
+        return "variable_decimal", 0
+    return _PLAIN.get((name, schema.type), _NO_CONVERSION)
+
+
+def _cell_plan(column: Column, field: str) -> CellPlan:
+    schema = column.schema
+    write_value = writer(schema)
+    null = write_value(fallback(schema))
+    name, parameter = conversion(column)
+    return CellPlan(
+        conversion=name,
+        parameter=parameter,
+        branch=_branch(schema),
+        required=not schema.optional,
+        null=null,
+        placeholder=null if column.placeholder is None else write_value(column.placeholder),
+        write=_refusing(AvroForm().cell_writer(_finite(column) if holds_decimals(schema) else column)),
+        name=json.dumps(field, ensure_ascii=False).encode(),
+    )
+
+
+def _field_plan(schema: Schema) -> FieldPlan:
+    return FieldPlan(
+        kind="string" if schema.type == "string" else "long" if schema.type == "int64" else "",
+        branch=_branch(schema),
+        write=_refusing(writer(schema)),
+    )
+
+
+def _branch(schema: Schema) -> int | None:
+    return branches(schema)[1][0] if schema.optional else None
+
+
+def _finite(column: Column) -> Column:
+    """Leave decimals that are no numbers to the twin, which tells of them in a header."""
+    decode = column.decode
+
+    def finite(cell: bytes) -> Value:
+        value = decode(cell)
+        if is_special(value):
+            raise BadRecord("decimal is not finite")
+        return value
+
+    return replace(column, decode=finite)
+
+
+def _refusing(write: Callable[..., bytes]) -> Callable[..., bytes]:
+    """Let whatever is wrong with a value be a `BadRecord`: the core hands such an event back."""
+
+    def refusing(value: object) -> bytes:
+        try:
+            return write(value)
+        except REFUSED:
+            raise BadRecord("value does not fit its schema") from None
+
+    return refusing

@@ -1,0 +1,26 @@
+from collections.abc import Callable
+from typing import final
+
+from tailrace.event import Record
+
+@final
+class Block:
+    topic: str
+    partition: int
+    count: int
+
+    @property
+    def records(self) -> bytes: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def timestamps(self) -> tuple[int, int]: ...
+    def decoded(self) -> list[Record]: ...
+
+@final
+class Blocks:
+    def __init__(self, partitions: Callable[[str], int], most: int = ...) -> None: ...
+    def append(self, record: Record) -> None: ...
+    def take(self) -> list[Block]: ...
+
+def partition_hash(key: bytes) -> int: ...

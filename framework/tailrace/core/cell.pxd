@@ -1,0 +1,26 @@
+"""From the text of one Postgres cell to its Avro bytes. See cell.pyx."""
+
+from tailrace.core.output cimport Output
+
+
+cdef enum Conversion:
+    CALL  # none of these: the plan's Python function for the column does it
+    BOOLEAN
+    INTEGER
+    FLOAT
+    DOUBLE
+    TEXT
+    BYTEA
+    DECIMAL
+    VARIABLE_DECIMAL
+    DATE
+    TIME_MILLIS
+    TIME_MICROS
+    TIMESTAMP_MILLIS
+    TIMESTAMP_MICROS
+    ZONED_TIMESTAMP
+
+
+cdef bint write_cell(
+    Conversion conversion, int parameter, const unsigned char* text, Py_ssize_t size, Output out
+) except -1

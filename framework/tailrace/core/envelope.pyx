@@ -1,0 +1,194 @@
+"""Changes to Kafka records of Debezium's events, by one plan for each version of a table.
+
+    frame    => 0:byte  schema id:int32 big-endian
+    key      => frame  pieces of the key columns
+    value    => frame  before  after  source  transaction  op  ts_ms  ts_us  ts_ns
+    before, after => 0x00 (null)  or  0x02 columns
+    transaction   => 0x00 (null)
+    ts_*          => 0x02 long
+
+The usual changes are done here: inserts, updates that keep the key, deletes, rows of a snapshot. `Encoder.encode` stops
+at any other (a key that moved, a truncate, a row changed by a transform, an event that is no change) and at whatever a
+plan declines; its caller does that one in Python, hands over its records, and lets the encoder go on behind it.
+"""
+
+from tailrace.core.block cimport Blocks, Topic
+from tailrace.core.output cimport Output
+from tailrace.core.row cimport RowPlan
+from tailrace.core.source cimport SourcePlan
+
+from tailrace.errors import BadRecord
+from tailrace.event import Change
+
+UNSENT_HEADER = b"__tailrace.unavailable"
+
+
+cdef class TablePlan:
+    """Writes the events of one version of a table; `key_frame` is None for a table without a key."""
+
+    cdef RowPlan rows
+    cdef SourcePlan source
+    cdef Topic topic
+    cdef bytes key_frame
+    cdef bytes value_frame
+    cdef list key
+    cdef bint tombstones
+
+    def __cinit__(
+        self, RowPlan rows not None, SourcePlan source not None, *, key, bytes key_frame, bytes value_frame not None,
+        bint tombstones,
+    ):
+        self.rows = rows
+        self.source = source
+        self.key = [int(index) for index in key]
+        if any(not 0 <= index < rows.count for index in self.key):
+            raise IndexError(self.key)
+        self.key_frame = key_frame
+        self.value_frame = value_frame
+        self.tombstones = tombstones
+
+
+cdef class Encoder:
+    """Encodes batches of changes into blocks of records."""
+
+    cdef readonly Blocks blocks
+    cdef Output key
+    cdef Output value
+    cdef Output headers
+    cdef Output stamps
+    cdef long long now_ms
+
+    def __cinit__(self, partitions):
+        self.blocks = Blocks(partitions)
+        self.key = Output()
+        self.value = Output()
+        self.headers = Output()
+        self.stamps = Output()
+
+    def begin(self, now_ns):
+        """Begin a batch, and drop what a failed one left; `now_ns` is its processing time, in ns since 1970."""
+        self.blocks.take()
+        self.key.clear()
+        self.value.clear()
+        self.now_ms = now_ns // 1000000
+        self.stamps.size = 0
+        for stamp in (now_ns // 1000000, now_ns // 1000, now_ns):
+            self.stamps.put_byte(2)
+            self.stamps.put_long(stamp)
+
+    def encode(self, events, Py_ssize_t first, dict plans not None):
+        """Encode `events` from the index `first` on; return the index of the first one that is left to the caller.
+
+        `plans` has a `TablePlan` for each `Table`; an event of any other table is left to the caller.
+        """
+        cdef Py_ssize_t index, count = len(events)
+        cdef object table = None
+        cdef TablePlan plan = None
+        for index in range(first, count):
+            event = events[index]
+            if type(event) is not Change:
+                return index
+            if event.table is not table:
+                table = event.table
+                plan = plans.get(table)
+                if plan is None:
+                    return index
+                if plan.topic is None:
+                    plan.topic = self.blocks.topic(table.topic)
+            try:
+                if event.moved or not self.change(plan, event, event.op, event.before_wire, event.after_wire):
+                    return index
+            except BadRecord:  # the caller's own attempt will say where and why
+                return index
+        return count
+
+    def append(self, record):
+        """Add a record that was made elsewhere, behind those encoded so far."""
+        self.blocks.append(record)
+
+    def take(self):
+        """Return the blocks of the batch."""
+        return self.blocks.take()
+
+    cdef bint change(self, TablePlan plan, change, str op, bytes before, bytes after) except -1:
+        """Encode one change; False, with nothing written, where that is left to the caller."""
+        cdef RowPlan rows = plan.rows
+        cdef Output value = self.value
+        cdef bint deletes = op == "d"
+        if deletes:
+            if before is None or after is not None:
+                return False
+        elif after is None or op not in ("c", "u", "r"):
+            return False
+        value.size = 0
+        value.put_bytes(plan.value_frame)
+        if before is not None and not rows.cut(before, len(before), True):
+            return False
+        if after is not None:
+            if not rows.cut(after, len(after), False):
+                return False
+            if before is not None:
+                rows.lend()
+        if not self.rows_of(rows, before is not None, after is not None):
+            return False
+        self.key_of(plan)
+        if not plan.source.write(change, value):
+            return False
+        value.put_byte(0)
+        value.put_byte(2)
+        value.put_byte(<unsigned char>ord(op))
+        value.put(self.stamps.data, self.stamps.size)
+        self.add(plan, deletes and plan.tombstones)
+        return True
+
+    cdef bint rows_of(self, RowPlan rows, bint before, bint after) except -1:
+        if before:
+            self.value.put_byte(2)
+            if not rows.write_before(self.value):
+                return False
+        else:
+            self.value.put_byte(0)
+        if after:
+            self.value.put_byte(2)
+            return rows.write_after(self.value)
+        self.value.put_byte(0)
+        return True
+
+    cdef int key_of(self, TablePlan plan) except -1:
+        """Put the key together from the pieces of the row that was written last."""
+        cdef int index
+        self.key.size = 0
+        if plan.key_frame is None:
+            return 0
+        self.key.put_bytes(plan.key_frame)
+        for index in plan.key:
+            self.key.put(
+                self.value.data + plan.rows.columns[index].start,
+                plan.rows.columns[index].end - plan.rows.columns[index].start,
+            )
+        return 0
+
+    cdef int add(self, TablePlan plan, bint tombstone) except -1:
+        """Add the record, and after it the tombstone that goes with it."""
+        cdef Output headers = self.unsent_header(plan.rows)
+        cdef Py_ssize_t key_size = -1 if plan.key_frame is None else self.key.size
+        self.blocks.add(
+            plan.topic, self.now_ms, self.key.data, key_size, self.value.data, self.value.size, headers
+        )
+        if tombstone:
+            self.blocks.add(plan.topic, self.now_ms, self.key.data, key_size, NULL, -1, headers)
+        return 0
+
+    cdef Output unsent_header(self, RowPlan rows):
+        """Return the header that names the columns that were not sent; None where there are none."""
+        if not rows.unsent:
+            return None
+        cdef Output out = self.headers
+        cdef bytes names = b"[" + b",".join(rows.unsent) + b"]"
+        out.size = 0
+        out.put_long(1)
+        out.put_long(len(UNSENT_HEADER))
+        out.put_bytes(UNSENT_HEADER)
+        out.put_long(len(names))
+        out.put_bytes(names)
+        return out

@@ -1,0 +1,58 @@
+"""What the core has to know of a table: plain values, made once for each version of it by `codec.compiled`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Conversion: TypeAlias = Literal[
+    "",
+    "boolean",
+    "integer",
+    "float",
+    "double",
+    "text",
+    "bytea",
+    "decimal",
+    "variable_decimal",
+    "date",
+    "time_millis",
+    "time_micros",
+    "timestamp_millis",
+    "timestamp_micros",
+    "zoned_timestamp",
+]
+"""How the text of a cell becomes Avro; "" leaves it to Python. See `cell.pyx`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellPlan:
+    """How the cells of one column are written.
+
+    `parameter` is what `conversion` needs to know: bits, digits or a scale. `branch` is the octet before a value of a
+    nullable column, None elsewhere. `null` and `placeholder` are the whole pieces for a null and for a value that was
+    not sent. `write` makes the piece of any cell, or raises what is wrong with it. `name` is the field's, as JSON.
+    """
+
+    conversion: Conversion
+    parameter: int
+    branch: int | None
+    required: bool
+    null: bytes
+    placeholder: bytes
+    write: Callable[[bytes], bytes]
+    name: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPlan:
+    """How one field of the source block is written, from a Python value.
+
+    `kind` says what the core can write by itself: "string", "long", or "" for nothing. `branch` as above. `write` makes
+    the piece of any value, null included, or raises what is wrong with it.
+    """
+
+    kind: Literal["", "string", "long"]
+    branch: int | None
+    write: Callable[[object], bytes]

@@ -1,0 +1,28 @@
+"""The source block of Debezium's envelope. See source.pyx."""
+
+from tailrace.core.output cimport Output
+
+
+cdef enum:
+    MOST_MARKS = 8
+
+
+cdef struct Mark:
+    int field  # which of the fields stands here
+    Py_ssize_t end  # of the fixed bytes before it
+
+
+cdef class SourcePlan:
+    cdef int count
+    cdef list fields
+    cdef object origin  # of whose changes `fixed` and `marks` are
+    cdef bint is_steady
+    cdef Output fixed
+    cdef Mark[MOST_MARKS] marks
+    cdef int mark_count
+    cdef list texts  # for each mark what stands around the number, or None where it is the number itself
+
+    cdef bint write(self, change, Output out) except -1
+    cdef bint learn(self, change) except -1
+    cdef int put_fixed(self, long long at, Output out) except -1
+    cdef int put_field(self, int index, value, Output out) except -1

@@ -1,0 +1,127 @@
+"""The source block of Debezium's envelope: what is the same for all changes of an origin is encoded once.
+
+An origin that has `steady_block` gives a block in which `At` stands for what depends on a change's `at`, and nothing
+else does. The bytes between these marks are kept; per change only the marks are filled in. Other origins are asked for
+a whole block for every change.
+"""
+
+from libc.stdio cimport snprintf
+
+from tailrace.core.output cimport Output
+
+from tailrace.errors import BadRecord
+from tailrace.event import At
+
+cdef enum:
+    LONGEST_NUMBER = 24
+
+cdef enum Kind:
+    OTHER
+    STRING
+    LONG
+
+cdef long long BIG = 1LL << 62
+
+
+cdef class SourcePlan:
+    """Writes the source blocks of one version of a table. `fields` has one `FieldPlan` for each field."""
+
+    def __cinit__(self, fields):
+        self.fields = [SourceField(field) for field in fields]
+        self.count = len(fields)
+        self.fixed = Output()
+        self.texts = []
+
+    cdef bint write(self, change, Output out) except -1:
+        """Append the block of a change; raises BadRecord where a value does not fit its field."""
+        origin = change.origin
+        if self.origin is not origin:
+            self.is_steady = self.learn(change)
+            self.origin = origin
+        at = change.at
+        if self.is_steady and -BIG < at < BIG:
+            self.put_fixed(at, out)
+            return True
+        values = origin.source_block(change)
+        if len(values) != self.count:
+            raise BadRecord("source block does not fit its schema")
+        cdef int index
+        for index in range(self.count):
+            self.put_field(index, values[index], out)
+        return True
+
+    cdef bint learn(self, change) except -1:
+        """Encode what is the same for all changes of an origin; False where the origin does not tell."""
+        self.origin = None  # until all of it is known
+        steady_block = getattr(change.origin, "steady_block", None)
+        if steady_block is None:
+            return False
+        values = steady_block(change.table)
+        if len(values) != self.count or sum([type(value) is At for value in values]) > MOST_MARKS:
+            return False
+        self.fixed.size = 0
+        self.mark_count = 0
+        self.texts.clear()
+        cdef int index
+        cdef SourceField field
+        for index, value in enumerate(values):
+            if type(value) is not At:
+                self.put_field(index, value, self.fixed)
+                continue
+            field = self.fields[index]
+            if field.kind != (LONG if value.before is None else STRING):
+                return False
+            if field.branch >= 0:
+                self.fixed.put_byte(<unsigned char>field.branch)
+            self.marks[self.mark_count] = Mark(index, self.fixed.size)
+            self.mark_count += 1
+            self.texts.append(None if value.before is None else (value.before.encode(), value.after.encode()))
+        return True
+
+    cdef int put_fixed(self, long long at, Output out) except -1:
+        cdef Py_ssize_t done = 0
+        cdef char[LONGEST_NUMBER] digits
+        cdef int index, size = -1
+        cdef bytes before, after
+        for index in range(self.mark_count):
+            out.put(self.fixed.data + done, self.marks[index].end - done)
+            done = self.marks[index].end
+            if self.texts[index] is None:
+                out.put_long(at)
+                continue
+            if size < 0:
+                size = snprintf(digits, LONGEST_NUMBER, b"%lld", at)
+            before, after = <tuple>self.texts[index]
+            out.put_long(len(before) + size + len(after))
+            out.put_bytes(before)
+            out.put(<const unsigned char*>digits, size)
+            out.put_bytes(after)
+        return out.put(self.fixed.data + done, self.fixed.size - done)
+
+    cdef int put_field(self, int index, value, Output out) except -1:
+        """Append one field, the branch of its union included."""
+        cdef SourceField field = self.fields[index]
+        cdef bytes text
+        if type(value) is str and field.kind == STRING:
+            text = (<str>value).encode()
+        elif type(value) is not int or field.kind != LONG or not -BIG < value < BIG:
+            return out.put_bytes(field.write(value))
+        if field.branch >= 0:
+            out.put_byte(<unsigned char>field.branch)
+        if field.kind == LONG:
+            return out.put_long(value)
+        out.put_long(len(text))
+        return out.put_bytes(text)
+
+
+cdef class SourceField:
+    """How one field is written, as its `FieldPlan` says."""
+
+    cdef Kind kind
+    cdef int branch
+    cdef object write
+
+    def __cinit__(self, plan):
+        self.kind = LONG if plan.kind == "long" else STRING if plan.kind == "string" else OTHER
+        self.branch = -1 if plan.branch is None else plan.branch
+        self.write = plan.write
