@@ -7,7 +7,6 @@ Everything that has been emitted is in `to_json`, and nothing else, so that a po
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import chain
 
 from tailrace.position import Json
 from tailrace.snapshot.order import Key
@@ -64,8 +63,10 @@ class Snapshot:
     @property
     def views(self) -> int:
         """How many views the stream has yet to pass, those to come of chunks being read included."""
-        kept = ((table.emitted, table.flight, table.alone, table.rereads) for table in self.tables.values())
-        return sum(len(part) for part in chain.from_iterable(kept))
+        return sum(
+            len(table.emitted) + len(table.flight) + len(table.alone) + len(table.rereads)
+            for table in self.tables.values()
+        )
 
     # --- the stream ----------------------------------------------------------------------------------------------
 
