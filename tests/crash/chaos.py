@@ -84,13 +84,9 @@ class Chaos:
 
     def _kill_task(self, rng: random.Random) -> None:
         # Wait for one to be there: a blow at nothing would count for nothing.
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            pids = self.worker.task_pids()
-            if pids and send_signal(rng.choice(pids), signal.SIGKILL):
-                return
-            time.sleep(0.02)
-        self.dealt["no_task_to_kill"] += 1
+        pids = self.worker.wait_for_task(timeout=20)
+        if not pids or not send_signal(rng.choice(pids), signal.SIGKILL):
+            self.dealt["no_task_to_kill"] += 1
 
     def _kill_task_twice(self, rng: random.Random) -> None:
         self._kill_task(rng)
@@ -106,6 +102,7 @@ class Chaos:
         self.worker.start()
 
     def _stop_worker(self, _: random.Random) -> None:
+        self.worker.wait_for_task(timeout=30)
         code = self.worker.stop()
         self.dealt[f"stopped_with_{code}"] += 1
         self.worker.start()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +85,13 @@ class Worker:
             return [child.pid for child in psutil.Process(self._process.pid).children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
+
+    def wait_for_task(self, *, timeout: float) -> list[int]:
+        """Wait until a task's process is there; return the processes, none when the time is over."""
+        deadline = time.monotonic() + timeout
+        while not (pids := self.task_pids()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return pids
 
     def kill(self, *, with_tasks: bool) -> None:
         """Kill the worker with signal 9, and its tasks too, or leave these to notice by themselves."""
