@@ -3,14 +3,27 @@
 from tailrace.core.output cimport Output
 
 
+cdef class Cursor:
+    cdef bytes data
+    cdef Py_ssize_t at
+
+    cdef int skip(self, Py_ssize_t count) except -1
+    cdef const unsigned char* octets_at(self, Py_ssize_t count) except NULL
+    cdef long long varint(self) except? -1
+    cdef bytes octets(self)
+
+
 cdef class Block:
     cdef readonly str topic
     cdef readonly int partition
     cdef readonly int count
     cdef Output out
+    cdef Output headers
     cdef long long base_timestamp
     cdef long long max_timestamp
 
+    cdef int note(self, long long timestamp) noexcept
+    cdef int put_moved(self, long long since, Cursor cursor, Py_ssize_t rest) except -1
     cdef int add(
         self,
         long long timestamp,
@@ -36,7 +49,6 @@ cdef class Blocks:
     cdef dict topics
     cdef list blocks  # of all partitions, in the order in which they were begun
     cdef Output no_headers
-    cdef Output headers
 
     cdef Topic topic(self, str name)
     cdef int add(
@@ -50,4 +62,3 @@ cdef class Blocks:
         Output headers,
     ) except -1
     cdef Block block_of(self, Topic topic, int partition)
-    cdef Output encoded(self, headers)

@@ -28,10 +28,11 @@ cdef enum:
 cdef class Block:
     """Records of one partition. `records` are their bytes; `timestamps` the first and the latest, in ms since 1970."""
 
-    def __cinit__(self, str topic, int partition):
+    def __cinit__(self, str topic not None, int partition):
         self.topic = topic
         self.partition = partition
         self.out = Output()
+        self.headers = Output()
 
     @property
     def records(self):
@@ -55,10 +56,7 @@ cdef class Block:
         Output headers,
     ) except -1:
         """Append one record; a size of -1 is a null. `headers` has them as they stand in the record, count included."""
-        if self.count == 0:
-            self.base_timestamp = self.max_timestamp = timestamp
-        elif timestamp > self.max_timestamp:
-            self.max_timestamp = timestamp
+        self.note(timestamp)
         cdef Output out = self.out
         cdef long long since = timestamp - self.base_timestamp
         cdef Py_ssize_t size = 1 + long_size(since) + long_size(self.count) + headers.size
@@ -80,6 +78,56 @@ cdef class Block:
         self.count += 1
         return 0
 
+    cdef int note(self, long long timestamp) noexcept:
+        """Take the time of a record that is about to be added."""
+        if self.count == 0:
+            self.base_timestamp = self.max_timestamp = timestamp
+        elif timestamp > self.max_timestamp:
+            self.max_timestamp = timestamp
+        return 0
+
+    def append(self, record):
+        """Add a record that was made elsewhere, whatever topic and partition it names; return the bytes it takes."""
+        cdef bytes key = record.key, value = record.value
+        cdef const unsigned char* key_octets = NULL
+        cdef const unsigned char* value_octets = NULL
+        cdef Py_ssize_t key_size = -1, value_size = -1, before = self.out.size
+        if key is not None:
+            key_octets, key_size = key, len(key)
+        if value is not None:
+            value_octets, value_size = value, len(value)
+        put_headers(record.headers, self.headers)
+        self.add(record.timestamp_ms, key_octets, key_size, value_octets, value_size, self.headers)
+        return self.out.size - before
+
+    def extend(self, Block other not None):
+        """Add the records of another block behind those that are here; return the bytes they take."""
+        cdef Py_ssize_t before = self.out.size, size
+        cdef Cursor cursor = Cursor(other.records)
+        cdef long long timestamp
+        cdef int index
+        for index in range(other.count):
+            size = cursor.varint()
+            size += cursor.at
+            cursor.skip(1)
+            timestamp = other.base_timestamp + cursor.varint()
+            cursor.varint()
+            self.note(timestamp)
+            self.put_moved(timestamp - self.base_timestamp, cursor, size - cursor.at)
+        return self.out.size - before
+
+    cdef int put_moved(self, long long since, Cursor cursor, Py_ssize_t rest) except -1:
+        """Append the record that a cursor stands in, behind its offset delta, with another place in its block."""
+        cdef Output out = self.out
+        out.put_long(1 + long_size(since) + long_size(self.count) + rest)
+        out.put_byte(0)
+        out.put_long(since)
+        out.put_long(self.count)
+        out.put(cursor.octets_at(rest), rest)
+        cursor.skip(rest)
+        self.count += 1
+        return 0
+
     def decoded(self):
         """Return the records one by one."""
         cdef Cursor cursor = Cursor(self.records)
@@ -96,34 +144,40 @@ cdef class Block:
 
 
 cdef class Cursor:
-    """Reads back what a block wrote."""
-
-    cdef bytes data
-    cdef Py_ssize_t at
+    """Reads back what a block wrote; raises IndexError where that ends too early."""
 
     def __cinit__(self, bytes data not None):
         self.data = data
 
     cdef int skip(self, Py_ssize_t count) except -1:
+        if not 0 <= count <= len(self.data) - self.at:
+            raise IndexError(count)
         self.at += count
         return 0
 
-    cdef long long varint(self):
+    cdef const unsigned char* octets_at(self, Py_ssize_t count) except NULL:
+        """Return where `count` octets begin that are all there."""
+        if not 0 <= count <= len(self.data) - self.at:
+            raise IndexError(count)
+        return <const unsigned char*>self.data + self.at
+
+    cdef long long varint(self) except? -1:
         cdef unsigned long long number = 0
         cdef int shift = 0
         cdef unsigned char octet = 0x80
-        while octet & 0x80:
-            octet = self.data[self.at]
+        while octet & 0x80 and shift < 64:
+            octet = self.octets_at(1)[0]
             self.at += 1
             number |= <unsigned long long>(octet & 0x7F) << shift
             shift += 7
         return <long long>(number >> 1) ^ -<long long>(number & 1)
 
     cdef bytes octets(self):
-        cdef Py_ssize_t size = self.varint(), start = self.at
+        cdef Py_ssize_t size = self.varint()
         if size < 0:
             return None
-        self.at += size
+        cdef Py_ssize_t start = self.at
+        self.skip(size)
         return self.data[start : self.at]
 
 
@@ -155,35 +209,19 @@ cdef class Blocks:
         self.most = most
         self.topics = {}
         self.blocks = []
-        self.headers = Output()
         self.no_headers = Output()
         self.no_headers.put_byte(0)
 
     def append(self, record):
         """Add a record that was made elsewhere."""
         cdef Topic topic = self.topic(record.topic)
-        cdef bytes key = record.key, value = record.value
-        cdef const unsigned char* key_octets = NULL
-        cdef const unsigned char* value_octets = NULL
-        cdef Py_ssize_t key_size = -1, value_size = -1
-        if key is not None:
-            key_octets, key_size = key, len(key)
-        if value is not None:
-            value_octets, value_size = value, len(value)
-        cdef int partition = topic.partition_of(key_octets, key_size)
+        cdef bytes key = record.key
+        cdef int partition = topic.partition_of(key or b"", -1 if key is None else len(key))
         if record.partition is not None:
             partition = record.partition
             if not 0 <= partition < topic.partitions:
                 raise BadRecord(f"topic {topic.name} has {topic.partitions} partitions, no partition {partition}")
-        cdef Block block = self.block_of(topic, partition)
-        block.add(
-            record.timestamp_ms,
-            key_octets,
-            key_size,
-            value_octets,
-            value_size,
-            self.encoded(record.headers) if record.headers else self.no_headers,
-        )
+        self.block_of(topic, partition).append(record)
 
     def take(self):
         """Return the blocks filled since the last call, and begin new ones."""
@@ -222,17 +260,18 @@ cdef class Blocks:
             self.blocks.append(block)
         return <Block>block
 
-    cdef Output encoded(self, headers):
-        cdef Output out = self.headers
-        out.size = 0
-        out.put_long(len(headers))
-        for name, value in headers:
-            put_sized(name.encode(), out)
-            if value is None:
-                out.put_long(-1)
-            else:
-                put_sized(value, out)
-        return out
+
+cdef int put_headers(headers, Output out) except -1:
+    """Write count and headers as they end a record, instead of what is in `out`."""
+    out.clear()
+    out.put_long(len(headers))
+    for name, value in headers:
+        put_sized(name.encode(), out)
+        if value is None:
+            out.put_long(-1)
+        else:
+            put_sized(value, out)
+    return 0
 
 
 cdef int put_sized(bytes octets, Output out) except -1:

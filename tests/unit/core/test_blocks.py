@@ -53,6 +53,20 @@ def test_the_log_reads_what_was_appended(given_records: Sequence[Record], most: 
     assert found == expected
 
 
+@given(batches=st.lists(st.lists(records, max_size=6), max_size=5))
+def test_blocks_that_are_joined_hold_the_records_of_all(batches: Sequence[Sequence[Record]]) -> None:
+    whole = Block("a", 1)
+    sizes = []
+    for batch in batches:
+        part = Block("b", 0)
+        assert part.size == sum([part.append(record) for record in batch])
+        sizes.append(whole.extend(part))
+        assert part.count == len(batch)
+    assert whole.size == sum(sizes)
+    expected = [("a", *told(record)[1:]) for batch in batches for record in batch]
+    assert list(map(told, read(whole) if whole.count else [])) == expected
+
+
 @given(key=st.binary(max_size=40))
 def test_the_hash_is_the_logs(key: bytes) -> None:
     assert partition_hash(key) == murmur2(key)

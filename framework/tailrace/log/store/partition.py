@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 
+from tailrace.core.block import Block
 from tailrace.errors import BadRecord
 from tailrace.event import Record
 from tailrace.log.store import disk
@@ -18,7 +19,7 @@ from tailrace.log.store.end import End
 from tailrace.log.store.index import IndexWriter, resume_index
 from tailrace.log.store.layout import Place
 from tailrace.log.store.openfiles import OpenFiles
-from tailrace.log.store.record import BlockBuilder, RecordBlock
+from tailrace.log.store.record import RecordBlock
 from tailrace.log.store.segment import SegmentFile, log_path
 from tailrace.log.store.settings import TopicSettings
 from tailrace.log.store.watermark import write_hint
@@ -39,7 +40,7 @@ class PartitionAppender:
         self._settings = settings
         self._files = files
         self._codec = CODES[settings.compression]
-        self._builder = BlockBuilder()
+        self._pending = Block(place.topic, place.partition)
         self._next_offset = end.next_offset
         self._base = end.segment
         self._size = end.size
@@ -53,20 +54,29 @@ class PartitionAppender:
 
     def add(self, record: Record) -> int:
         """Take one record into memory; return the bytes it takes. Full batches are appended at once."""
-        size = self._builder.add(record)
+        size = self._pending.append(record)
         if size > RECORD_BYTES:
             raise BadRecord(f"write to {self.place.name}: record of {size} bytes, at most {RECORD_BYTES} fit")
-        if self._builder.size >= BATCH_BYTES or self._builder.count >= BATCH_RECORDS:
+        if self._pending.size >= BATCH_BYTES or self._pending.count >= BATCH_RECORDS:
             self.flush()
         return size
 
+    def extend(self, block: Block) -> int:
+        """Take a block of encoded records into memory, where small ones become one batch; return its bytes."""
+        pending = self._pending
+        if pending.count and (pending.size + block.size > BATCH_BYTES or pending.count + block.count > BATCH_RECORDS):
+            self.flush()
+        return self._pending.extend(block)
+
     def flush(self) -> None:
         """Append what is in memory, as one batch."""
-        if self._builder.count:
-            self.append(self._builder.take())
+        block = self._pending
+        if block.count:
+            self._pending = Block(self.place.topic, self.place.partition)
+            self.append(RecordBlock(block.records, block.count, block.timestamps))
 
     def append(self, block: RecordBlock) -> None:
-        """Append a block of encoded records as one batch; what `add` took goes before it by `flush`."""
+        """Append a block of encoded records as one batch; what is in memory goes before it by `flush`."""
         batch = encode_batch(block, self._next_offset, self._codec)
         size = len(batch)
         self._open()

@@ -59,9 +59,7 @@ class BundledWriter:
         """Accept records in order; raises `Retriable` where the disk is full."""
         session = self._begin()
         if isinstance(items, EncodedRecords):
-            for block in items.blocks:
-                encoded = RecordBlock(block.records, block.count, block.timestamps)
-                session.write_block(block.topic, block.partition, encoded)
+            session.write_encoded(items)
         else:
             session.write(items)
         self._usable = True
@@ -149,6 +147,15 @@ class _Session:
                 self._flush()
                 buffered = 0
         self._buffered = buffered
+
+    def write_encoded(self, items: EncodedRecords) -> None:
+        """Take blocks into memory, and on to the files where they are many."""
+        for block in items.blocks:
+            appender = self._partitions.at(block.topic, block.partition)
+            self._touched[appender] = None
+            self._buffered += appender.extend(block)
+            if self._buffered >= BUFFER_BYTES:
+                self._flush()
 
     def write_block(self, topic: str, partition: int, block: RecordBlock) -> None:
         """Append a block behind whatever was written to its partition before."""
