@@ -59,7 +59,7 @@ def test_blocks_that_are_joined_hold_the_records_of_all(batches: Sequence[Sequen
     sizes = []
     for batch in batches:
         part = Block("b", 0)
-        assert part.size == sum([part.append(record) for record in batch])
+        assert sum([part.append(record) for record in batch]) == part.size
         sizes.append(whole.extend(part))
         assert part.count == len(batch)
     assert whole.size == sum(sizes)
