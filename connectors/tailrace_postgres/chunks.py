@@ -23,6 +23,7 @@ from enum import Enum
 
 from psycopg import OperationalError, pq
 
+from tailrace.core.copytext import drain_lines, take_lines
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.table import Chunk
 from tailrace_postgres.catalog import SIGNATURE, CatalogColumn, CatalogTable, row_filter
@@ -136,12 +137,8 @@ class ChunkReader:
 
     def take(self, most: int, most_bytes: int) -> list[bytes]:
         """Give out rows."""
-        taken: list[bytes] = []
-        while self.rows and len(taken) < most and most_bytes > 0:
-            row = self.rows.popleft()
-            most_bytes -= len(row)
-            self._buffered -= len(row)
-            taken.append(row)
+        taken, size = take_lines(self.rows, most, most_bytes)
+        self._buffered -= size
         return taken
 
     def release(self) -> None:
@@ -220,18 +217,11 @@ class ChunkReader:
         self._lines()
 
     def _lines(self) -> None:
-        get, append = self._pgconn.get_copy_data, self.rows.append
-        for _ in range(MOST_PER_TURN):
-            length, data = get(1)
-            if length > 0:
-                append(bytes(data[:-1]))
-                self._buffered += length - 1
-            elif length == 0:
-                return
-            else:
-                self._finish()
-                self._send("COMMIT", State.END)
-                return
+        got, size = drain_lines(self._pgconn.get_copy_data, self.rows, MOST_PER_TURN)
+        self._buffered += size
+        if got is not None and got[0] < 0:
+            self._finish()
+            self._send("COMMIT", State.END)
 
     def _finish(self) -> None:
         """Take the results of what has been sent; they are there, or as good as."""

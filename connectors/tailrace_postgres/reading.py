@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import functools
+from collections.abc import Callable, Mapping
 
 import structlog
 
+from tailrace.core.copytext import row_changes
 from tailrace.errors import Fatal
 from tailrace.event import Change, Event, Table
 from tailrace.snapshot.order import Key
@@ -184,20 +186,18 @@ class Reading:
 
     def _events(
         self, table: Table, reader: ChunkReader, of: TableSnapshot, lines: list[bytes], *, last_of_table: bool
-    ) -> Iterable[Event]:
+    ) -> list[Change]:
         assert reader.view is not None
-        high, time = reader.view.high, reader.read_at
-        markers = ["true"] * len(lines)
+        origin = functools.partial(ChunkOrigin, self._place, time=reader.read_at)
+        changes = row_changes(table, lines, origin(marker="true"), reader.view.high)
         if lines and of.rows == 0:
-            markers[0] = "first_in_data_collection"
+            changes[0].origin = origin(marker="first_in_data_collection")
         if lines and last_of_table:
             others = (other.complete for other in self._snapshot.tables.values() if other is not of)
-            markers[-1] = "last" if all(others) else "last_in_data_collection"
+            changes[-1].origin = origin(marker="last" if all(others) else "last_in_data_collection")
         if lines and self._snapshot.rows == 0:
-            markers[0] = "first"
-        origins = {marker: ChunkOrigin(self._place, time=time, marker=marker) for marker in set(markers)}
-        for line, marker in zip(lines, markers, strict=True):
-            yield Change(table, "r", None, line, origin=origins[marker], at=high)
+            changes[0].origin = origin(marker="first")
+        return changes
 
     def _hang_up(self, reader: ChunkReader) -> None:
         reader.connection.close()

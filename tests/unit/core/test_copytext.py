@@ -1,0 +1,50 @@
+"""Lines of COPY are taken whole, within bounds, and become rows of the snapshot."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tailrace.core.copytext import drain_lines, row_changes, take_lines
+from unit.core.rows import Spot, table
+
+lines = st.lists(st.binary(max_size=30), max_size=12)
+
+
+@given(sent=lines, most=st.integers(0, 15), end=st.sampled_from([0, -1]))
+def test_lines_are_drained_without_their_newlines(sent: Sequence[bytes], most: int, end: int) -> None:
+    waiting = deque(sent)
+
+    def get_copy_data(_: int) -> tuple[int, memoryview]:
+        if not waiting:
+            return end, memoryview(b"")
+        line = waiting.popleft() + b"\n"
+        return len(line), memoryview(line)
+
+    rows: deque[bytes] = deque()
+    got, size = drain_lines(get_copy_data, rows, most)
+    assert list(rows) == sent[:most]
+    assert size == sum(map(len, rows))
+    assert got is None if most <= len(sent) else (got is not None and got[0] == end)
+
+
+@given(held=lines, most=st.integers(0, 15), most_bytes=st.integers(0, 100))
+def test_lines_are_taken_up_to_the_bounds(held: Sequence[bytes], most: int, most_bytes: int) -> None:
+    rows = deque(held)
+    taken, size = take_lines(rows, most, most_bytes)
+    assert [*taken, *rows] == held
+    assert size == sum(map(len, taken))
+    assert len(taken) <= most
+    assert not taken or sum(map(len, taken[:-1])) < most_bytes
+    assert not rows or len(taken) == most or size >= most_bytes
+
+
+def test_lines_become_rows_of_the_snapshot() -> None:
+    shape, origin = table((("text", True),), (0,), "copy"), Spot()
+    first, second = row_changes(shape, [b"a", b"b"], origin, 7)
+    assert (first.op, first.before_wire, first.after_wire, first.at, first.moved) == ("r", None, b"a", 7, False)
+    assert first.origin is origin
+    assert second.after == {"c0\u00e4": "b"}
