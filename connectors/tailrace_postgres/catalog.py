@@ -179,6 +179,11 @@ SELECT i.indrelid, c.relname, i.indisprimary, i.indisreplident,
 """
 
 
+_LISTED_TABLES = """
+SELECT r.prrelid::text FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE p.pubname = $1
+"""
+
+
 class Catalog:
     """Asks for the tables of one publication that the globs of the configuration choose."""
 
@@ -207,6 +212,15 @@ class Catalog:
         """Return one published table, chosen or not, with the columns that are sent; None where there is none."""
         rows = self._connection.query(self._published, [self._publication, str(oid)])
         return next(iter(self._described(rows)), None)
+
+    def listed(self) -> set[int]:
+        """Return the oids of the tables that the publication names one by one.
+
+        Such a table can have had rows before; one that belongs to it as all tables do, or all of a schema, is sent from
+        its first row on.
+        """
+        rows = self._connection.query(_LISTED_TABLES, [self._publication])
+        return {int(row[0] or 0) for row in rows}
 
     def facts(self, oid: int) -> CatalogTable | None:
         """Return a table with all of its columns, whether it is published or not; None where there is none."""

@@ -22,7 +22,7 @@ from tailrace_postgres.connection import Connection
 from tailrace_postgres.lsn import format_lsn, parse_lsn
 from tailrace_postgres.order import order_of
 from tailrace_postgres.position import StreamPosition, from_json
-from tailrace_postgres.publication import ensure_publication, unpublished
+from tailrace_postgres.publication import ensure_publication, extend_publication, unpublished
 from tailrace_postgres.slot import (
     RESET,
     Cluster,
@@ -78,12 +78,14 @@ def open_source(connector: str, config: PostgresConfig, resume_from: Position | 
     cluster = identify(replication)
     catalog = Catalog(control, publication.name, config)
     tables = catalog.tables()
+    if publication.ours and extend_publication(control, config, publication.name, {table.id for table in tables}):
+        tables = catalog.tables()
     _tell(control, config, tables)
     name = slot_name(config, connector, cluster.database)
     start, state = _place(
         control, replication, config, name=name, cluster=cluster, resume_from=resume_from, publication_made=made
     )  # fmt: skip
-    snapshot, shapes = _snapshot(tables, state, control, config)
+    snapshot, shapes = _snapshot(tables, state, control, config, catalog.listed())
     return Opened(
         control, replication, catalog, publication.name, name, cluster, int(sender_timeout or 0) / 1000, start,
         snapshot, shapes, _target(control),
@@ -127,7 +129,7 @@ def _tell(control: Connection, config: PostgresConfig, tables: list[CatalogTable
     if missing := unpublished(control, config, published):
         log.warning(
             "tables are not in the publication", tables=missing,
-            mend="ALTER PUBLICATION … ADD TABLE …; rows that exist already are not captured",
+            mend="ALTER PUBLICATION … ADD TABLE …; their rows are then read as well",
         )  # fmt: skip
     if silent := [table.id for table in tables if not table.tells_old_keys]:
         log.warning(
@@ -180,11 +182,36 @@ def _place(
 
 
 def _snapshot(
-    tables: list[CatalogTable], state: Mapping[str, Json] | None, control: Connection, config: PostgresConfig
-) -> tuple[Snapshot, dict[str, CatalogTable]]:
+    tables: list[CatalogTable], state: Mapping[str, Json] | None, control: Connection, config: PostgresConfig,
+    listed: set[int],
+) -> tuple[Snapshot, dict[str, CatalogTable]]:  # fmt: skip
+    known, scope = {table.oid for table in tables}, [list(config.tables), list(config.exclude)]
     if state is None:
         chosen = tables if config.snapshot == "initial" else []
-        return Snapshot([_pending(table, control) for table in chosen]), {table.id: table for table in chosen}
+        snapshot = Snapshot([_pending(table, control) for table in chosen], known=known, scope=scope)
+        return snapshot, {table.id: table for table in chosen}
+    pending, shapes = _restored(tables, state, control)
+    before = {int(str(oid)) for oid in _list(state.get("known", []))}
+    added = [
+        table for table in tables
+        if table.oid not in before and (table.oid in listed or state.get("scope") != scope)
+    ]  # fmt: skip
+    if added and config.snapshot == "initial":
+        log.info("tables are new, their rows are read", tables=[table.id for table in added])
+        pending += [_pending(table, control) for table in added]
+        shapes |= {table.id: table for table in added}
+    total, rows = (int(str(state.get(name, 0))) for name in ("total", "rows"))
+    unseen = [int(str(xid)) for xid in _list(state.get("unseen", []))]
+    snapshot = Snapshot(
+        pending, tables_total=total + len(added), rows_before=rows, unseen=unseen, known=known, scope=scope
+    )
+    return snapshot, shapes
+
+
+def _restored(
+    tables: list[CatalogTable], state: Mapping[str, Json], control: Connection
+) -> tuple[list[TableSnapshot], dict[str, CatalogTable]]:
+    """Return the tables whose snapshot was under way, where it was, and their shapes."""
     by_oid = {table.oid: table for table in tables}
     pending, shapes = [], {}
     for name, saved in saved_tables(state).items():
@@ -198,9 +225,7 @@ def _snapshot(
         table.restore(saved, view_from_json)
         pending.append(table)
         shapes[now.id] = now
-    total, rows = (int(str(state.get(name, 0))) for name in ("total", "rows"))
-    unseen = [int(str(xid)) for xid in _list(state.get("unseen", []))]
-    return Snapshot(pending, tables_total=total, rows_before=rows, unseen=unseen), shapes
+    return pending, shapes
 
 
 def _pending(table: CatalogTable, control: Connection) -> TableSnapshot:

@@ -22,11 +22,18 @@ class Publication:
     all_tables: bool
     via_root: bool
     actions: frozenset[str]
+    ours: bool
+    """Whether we made it, and so may add tables to it."""
 
 
 _FIND = """
-SELECT puballtables, pubviaroot, pubinsert, pubupdate, pubdelete, pubtruncate FROM pg_publication WHERE pubname = $1
+SELECT puballtables, pubviaroot, obj_description(oid, 'pg_publication') = '{mark}',
+       pubinsert, pubupdate, pubdelete, pubtruncate
+  FROM pg_publication WHERE pubname = $1
 """
+
+MARK = "made by tailrace"
+"""The comment on publications of ours."""
 
 _CANDIDATES = """
 SELECT n.nspname, c.relname
@@ -46,12 +53,12 @@ def publication_name(config: PostgresConfig, connector: str) -> str:
 
 def find_publication(connection: Connection, name: str) -> Publication | None:
     """Return the publication, None where there is none."""
-    rows = connection.query(_FIND, [name])
+    rows = connection.query(_FIND.format(mark=MARK), [name])
     if not rows:
         return None
-    all_tables, via_root, *published = (text == "t" for text in rows[0])
+    all_tables, via_root, ours, *published = (text == "t" for text in rows[0])
     actions = zip(("insert", "update", "delete", "truncate"), published, strict=True)
-    return Publication(name, all_tables, via_root, frozenset(action for action, is_sent in actions if is_sent))
+    return Publication(name, all_tables, via_root, frozenset(action for action, is_sent in actions if is_sent), ours)
 
 
 def ensure_publication(connection: Connection, config: PostgresConfig, connector: str) -> tuple[Publication, bool]:
@@ -78,6 +85,23 @@ def unpublished(connection: Connection, config: PostgresConfig, published: set[s
     return [table for table in (f"{s}.{t}" for s, t in candidates(connection, config)) if table not in published]
 
 
+def extend_publication(connection: Connection, config: PostgresConfig, name: str, published: set[str]) -> bool:
+    """Add the tables that the configuration chooses now to a publication of ours; return whether there were any."""
+    quoted = connection.identifier
+    missing = [(s, t) for s, t in candidates(connection, config) if f"{s}.{t}" not in published]
+    if not missing:
+        return False
+    tables = ", ".join(f"{quoted(schema)}.{quoted(table)}" for schema, table in missing)
+    sql = f"ALTER PUBLICATION {quoted(name)} ADD TABLE {tables}"
+    try:
+        connection.query(sql)
+    except Fatal as error:
+        log.warning("cannot add tables to the publication", publication=name, error=error.message, mend=sql)
+        return False
+    log.info("tables added to the publication", publication=name, tables=[f"{s}.{t}" for s, t in missing])
+    return True
+
+
 def _create(connection: Connection, config: PostgresConfig, name: str) -> None:
     matching = candidates(connection, config)
     superuser = connection.query(_SUPERUSER)[0][0] == "t"
@@ -89,6 +113,7 @@ def _create(connection: Connection, config: PostgresConfig, name: str) -> None:
             f"cannot create publication {name}: {error.message}",
             hint=f"let the owner of the tables run: {sql}",
         ) from error
+    connection.query(f"COMMENT ON PUBLICATION {connection.identifier(name)} IS '{MARK}'")
     log.info("publication created", publication=name, tables=len(matching))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
 from tailrace.core.pgoutput import Plain, Received, take_rows
+from tailrace.errors import Retriable
 from tailrace.event import Change, Event, Op
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.schedule import Snapshot
@@ -181,6 +182,13 @@ class Stream:
         if table is None:
             self._relations[relation.oid] = None
             return
+        if relation.oid not in self._snapshot.known:
+            if self._tables.joined(relation.oid):
+                raise Retriable(
+                    f"table {table.id} was added to the publication: starting again, to read the rows that it has",
+                    retry_after=0.0,
+                )
+            self._snapshot.know(relation.oid)
         found = (t for t in self._snapshot.tables.values() if t.object_id == relation.oid)
         self._relations[relation.oid] = Captured(relation.oid, table, next(found, None), relation.identity == "f")
 

@@ -10,8 +10,8 @@ import structlog
 
 from tailrace.errors import Fatal
 from tailrace.event import Column, RowFormat, Table
-from tailrace.source import SourceConfig
 from tailrace_postgres.catalog import Catalog, CatalogColumn, CatalogTable
+from tailrace_postgres.config import PostgresConfig
 from tailrace_postgres.connection import Connection
 from tailrace_postgres.origin import SOURCE
 from tailrace_postgres.pgoutput import Relation
@@ -42,7 +42,7 @@ class Tables:
     """
 
     def __init__(
-        self, connection: Connection, catalog: Catalog, config: SourceConfig, prefix: str,
+        self, connection: Connection, catalog: Catalog, config: PostgresConfig, prefix: str,
         names: dict[str, tuple[str, str]],
     ) -> None:  # fmt: skip
         self._connection = connection
@@ -74,6 +74,11 @@ class Tables:
             default = facts.default if facts and fits else None
             columns.append(_ColumnShape(column.name, column.type_oid, column.typmod, not_null, default))
         return self._table(relation.schema, relation.name, columns, key_of(relation, now), TupleFormat)
+
+    def joined(self, oid: int) -> bool:
+        """Whether a table that is new to us was added to the publication by name: it can have rows already."""
+        joined = self._config.snapshot == "initial" and self._catalog.table(oid) is not None
+        return joined and oid in self._catalog.listed()
 
     def of_catalog(self, table: CatalogTable) -> Table:
         """Return the table as it is now, for rows that are read with COPY."""

@@ -45,6 +45,9 @@ class FakeTables:
     def of_relation(self, relation: Relation) -> Table | None:
         return SHAPES[relation.oid]
 
+    def joined(self, oid: int) -> bool:
+        return False
+
 
 def relation(oid: int) -> bytes:
     columns = b"".join([b"\x00c%d\x00" % index + pack(">Ii", 25, -1) for index in range(COLUMNS[oid])])

@@ -22,13 +22,17 @@ class Snapshot:
 
     def __init__(
         self, tables: Iterable[TableSnapshot], *, tables_total: int | None = None, rows_before: int = 0,
-        unseen: Iterable[Transaction] = (),
+        unseen: Iterable[Transaction] = (), known: Iterable[int] = (), scope: Json = None,
     ) -> None:  # fmt: skip
         ordered = sorted(tables, key=lambda table: bool(table.key))
         self.tables = {table.name: table for table in ordered}
         self.tables_total = len(self.tables) if tables_total is None else tables_total
         self.rows_before = rows_before
         """Rows of the tables that are done."""
+        self.scope = scope
+        """What the configuration chose when `known` was made up; the connector's own."""
+        self.known = set(known)
+        """Object ids of all tables that were captured so far: the rows of any other one have not been read."""
         self.unseen = set(unseen)
         """Transactions of the stream that no view is known to have seen: they may not be visible to reads yet."""
         self.transaction: Transaction = 0
@@ -146,14 +150,23 @@ class Snapshot:
     def to_json(self) -> dict[str, Json]:
         """Return everything that a restart needs."""
         if not self.tables:
-            return {"done": True, "total": self.tables_total, "rows": self.rows}
+            return {"done": True, "total": self.tables_total, "rows": self.rows, **self._scope()}
         return {
             "done": False,
             "total": self.tables_total,
             "rows": self.rows_before,
+            **self._scope(),
             "tables": {name: table.to_json() for name, table in self.tables.items()},
             "unseen": sorted(self.unseen),
         }
+
+    def know(self, object_id: int) -> None:
+        """From here on a table is captured, all of whose rows come by the stream."""
+        self.known.add(object_id)
+        self.version += 1
+
+    def _scope(self) -> dict[str, Json]:
+        return {"known": sorted(self.known), "scope": self.scope}
 
     def _reading(self) -> bool:
         return any(table.flight or table.rereads for table in self.tables.values())

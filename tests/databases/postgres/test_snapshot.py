@@ -68,11 +68,10 @@ def test_folded_events_are_the_tables_while_others_write(postgres: Database) -> 
         assert_equal(postgres, folded(capture))
         assert_every_version_once(capture)
         assert capture.position is not None
-        assert capture.position["snapshot"] == {
-            "done": True,
-            "total": 6,
-            "rows": sum(c.op == "r" for c in capture.changes),
-        }
+        state = capture.position["snapshot"]
+        assert isinstance(state, dict)
+        rows = sum(c.op == "r" for c in capture.changes)
+        assert (state["done"], state["total"], state["rows"], len(state["known"])) == (True, 6, rows, 6)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
