@@ -43,7 +43,8 @@ def main() -> None:
             now = time.monotonic() - committed
             if now >= next_row or told > given.rows:
                 rows.append({
-                    "seconds": round(now, 1), "records": told, "resident_mb": size / 2**20,
+                    "seconds": round(now, 1), "records": told, "rows_to_come": given.rows + 1 - told,
+                    "resident_mb": size / 2**20,
                     "behind_mb": slot.behind / 2**20, "retained_mb": slot.retained / 2**20,
                 })  # fmt: skip
                 print(rows[-1], flush=True)
