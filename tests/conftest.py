@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from servers.postgres import header, postgres, postgres_server, shared_servers, start_postgres
@@ -9,6 +11,13 @@ from servers.postgres import header, postgres, postgres_server, shared_servers, 
 __all__ = ["postgres", "postgres_server", "shared_servers", "start_postgres"]
 
 SERVER_FIXTURES = {"postgres", "postgres_server", "start_postgres", "shared_servers"}
+
+
+def pytest_configure() -> None:
+    # A shell starts what it puts into the background with Ctrl-C ignored, and programs hand that on to those that they
+    # start; tests that press Ctrl-C would wait for ever.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
