@@ -20,6 +20,8 @@ import measurement
 import subject
 from tailrace.demo.postgres import PostgresServer
 
+TOPIC = "crash.public.goods"
+
 SIZES = (1, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 1000)
 
 
@@ -38,7 +40,7 @@ def main() -> None:
         rows: list[dict[str, measurement.Cell]] = []
         for run in range(given.runs):
             for name, measure in (("pg_recvlogical", _recvlogical), ("tailrace", _tailrace)):
-                whole, start = measure(server, connection, "base"), measure(server, connection, "empty")
+                whole, start = measure(server, connection, "base", given.rows), measure(server, connection, "empty", 0)
                 rows.append({"run": run + 1, "client": name, "seconds": whole, "start_seconds": start,
                              "rows_per_second": round(given.rows / (whole - start)),
                              "with_start": round(given.rows / whole)})  # fmt: skip
@@ -65,7 +67,9 @@ def _load(connection: psycopg.Connection[tuple[object, ...]], total: int) -> int
     return transactions
 
 
-def _recvlogical(server: PostgresServer, connection: psycopg.Connection[tuple[object, ...]], slot: str) -> float:
+def _recvlogical(
+    server: PostgresServer, connection: psycopg.Connection[tuple[object, ...]], slot: str, _: int
+) -> float:
     connection.execute("SELECT pg_copy_logical_replication_slot(%s, 'recv')", [slot])
     end = connection.execute("SELECT pg_current_wal_lsn()::text").fetchone()
     assert end is not None
@@ -83,7 +87,9 @@ def _recvlogical(server: PostgresServer, connection: psycopg.Connection[tuple[ob
     return seconds
 
 
-def _tailrace(server: PostgresServer, connection: psycopg.Connection[tuple[object, ...]], slot: str) -> float:
+def _tailrace(
+    server: PostgresServer, connection: psycopg.Connection[tuple[object, ...]], slot: str, rows: int
+) -> float:
     connection.execute("SELECT pg_copy_logical_replication_slot(%s, %s)", [slot, subject.SLOT_NAME])
     with subject.worker(server.dsn(), ("public.goods",), snapshot="never") as worker:
         began = time.monotonic()
@@ -92,6 +98,8 @@ def _tailrace(server: PostgresServer, connection: psycopg.Connection[tuple[objec
         seconds = time.monotonic() - began
         if code != 0:
             raise SystemExit(f"exit code {code}: {worker.last_words()}")
+        if (told := subject.records(worker, TOPIC)) != rows:
+            raise SystemExit(f"{told} of {rows} rows are in the topic: {worker.last_words()}")
     _drop(connection, subject.SLOT_NAME)
     return seconds
 
