@@ -116,7 +116,7 @@ def _take_rows(received: Sequence[Received], table: Table, origin: Origin) -> fl
     began = time.process_time()
     while backlog:
         events: list[Event] = []
-        take_rows(backlog, relations, origin, events, BATCH, 1 << 30)
+        take_rows(backlog, relations, Change, origin, events, BATCH, 1 << 30)
     return time.process_time() - began
 
 

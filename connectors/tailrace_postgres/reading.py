@@ -189,7 +189,7 @@ class Reading:
     ) -> list[Change]:
         assert reader.view is not None
         origin = functools.partial(ChunkOrigin, self._place, time=reader.read_at)
-        changes = row_changes(table, lines, origin(marker="true"), reader.view.high)
+        changes = row_changes(Change, table, lines, origin(marker="true"), reader.view.high)
         if lines and of.rows == 0:
             changes[0].origin = origin(marker="first_in_data_collection")
         if lines and last_of_table:

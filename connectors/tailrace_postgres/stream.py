@@ -95,7 +95,7 @@ class Stream:
         """Take the row changes in front that need no judgement, by the compiled core; return their bytes."""
         if self._begin is None or self._origin is None or self._skip is None or self._ordinal < self._skip:
             return 0
-        count, size = take_rows(self._backlog, self._plain, self._origin, events, most, most_bytes)
+        count, size = take_rows(self._backlog, self._plain, Change, self._origin, events, most, most_bytes)
         if count:
             self._ordinal += count
             self.position = StreamPosition(self._begin.lsn, self._ordinal, self.position.confirm)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
+from tailrace.core.change import ChangeFields
+from tailrace.core.plan import At as At
 from tailrace.schema import Schema, Unavailable, Value
 
 Op: TypeAlias = Literal["r", "c", "u", "d", "t"]
@@ -78,14 +80,6 @@ class Origin(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class At:
-    """Stands in a steady source block for `Change.at`: the number itself or, with `before`, a text around it."""
-
-    before: str | None = None
-    after: str = ""
-
-
 def filled(block: Sequence[Value | At], at: int) -> list[Value]:
     """Return a steady source block with its marks filled in for a change."""
     return [
@@ -102,7 +96,7 @@ class SteadyOrigin(Origin, Protocol):
         ...
 
 
-class Change:
+class Change(ChangeFields):
     """One change of one row, in the database's wire form until somebody looks.
 
     `before_wire` and `after_wire` are rows in `table.format`, None where there is no such row. `at` is the
@@ -110,7 +104,7 @@ class Change:
     `moved` is set on an update that gave the row another key; `before_wire` then has at least the old key's columns.
     """
 
-    __slots__ = ("_after", "_before", "after_wire", "at", "before_wire", "moved", "op", "origin", "table")
+    __slots__ = ()
 
     def __init__(
         self,
@@ -130,8 +124,6 @@ class Change:
         self.origin = origin
         self.at = at
         self.moved = moved
-        self._before: Row | None = None
-        self._after: Row | None = None
 
     @property
     def before(self) -> Row | None:

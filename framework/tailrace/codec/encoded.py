@@ -31,5 +31,9 @@ class EncodedRecords(Sequence[Record]):
 
     def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
         if self._records is None:
-            self._records = [record for block in self.blocks for record in block.decoded()]
+            self._records = [
+                Record(block.topic, *record, partition=block.partition)
+                for block in self.blocks
+                for record in block.decoded()
+            ]
         return self._records[index]

@@ -18,7 +18,6 @@ Source: Kafka's `DefaultRecord`; `Utils.murmur2` and `BuiltInPartitioner` for th
 from tailrace.core.output cimport Output, long_size
 
 from tailrace.errors import BadRecord
-from tailrace.event import Record
 
 cdef enum:
     MOST_RECORDS = 10000  # of a block: a reader takes a batch as a whole
@@ -129,7 +128,7 @@ cdef class Block:
         return 0
 
     def decoded(self):
-        """Return the records one by one."""
+        """Return each record as key, value, time and headers."""
         cdef Cursor cursor = Cursor(self.records)
         records = []
         for _ in range(self.count):
@@ -139,7 +138,7 @@ cdef class Block:
             cursor.varint()
             key, value = cursor.octets(), cursor.octets()
             headers = [(cursor.octets().decode(), cursor.octets()) for _ in range(cursor.varint())]
-            records.append(Record(self.topic, key, value, timestamp, headers, self.partition))
+            records.append((key, value, timestamp, headers))
         return records
 
 

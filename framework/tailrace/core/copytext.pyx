@@ -6,7 +6,7 @@ Nothing here looks into a line: `row.pyx` cuts it. Source: Postgres manual, chap
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from tailrace.event import Change
+from tailrace.core.change cimport new_change
 
 
 def drain_lines(get_copy_data, rows not None, Py_ssize_t most):
@@ -43,6 +43,6 @@ def take_lines(rows not None, Py_ssize_t most, Py_ssize_t most_bytes):
     return taken, size
 
 
-def row_changes(table, list lines not None, origin, at):
-    """Return each line as a row of the snapshot."""
-    return [Change(table, "r", None, line, origin=origin, at=at) for line in lines]
+def row_changes(type kind not None, table, list lines not None, origin, at):
+    """Return each line as a row of the snapshot; `kind` is the class of changes."""
+    return [new_change(kind, table, "r", None, line, origin, at) for line in lines]

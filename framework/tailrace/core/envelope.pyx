@@ -13,12 +13,12 @@ plan declines; its caller does that one in Python, hands over its records, and l
 """
 
 from tailrace.core.block cimport Blocks, Topic
+from tailrace.core.change cimport ChangeFields
 from tailrace.core.output cimport Output
 from tailrace.core.row cimport RowPlan
 from tailrace.core.source cimport SourcePlan
 
 from tailrace.errors import BadRecord
-from tailrace.event import Change
 
 UNSENT_HEADER = b"__tailrace.unavailable"
 
@@ -84,19 +84,21 @@ cdef class Encoder:
         cdef Py_ssize_t index, count = len(events)
         cdef object table = None
         cdef TablePlan plan = None
+        cdef ChangeFields change
         for index in range(first, count):
             event = events[index]
-            if type(event) is not Change:
+            if not isinstance(event, ChangeFields):
                 return index
-            if event.table is not table:
-                table = event.table
+            change = <ChangeFields>event
+            if change.table is not table:
+                table = change.table
                 plan = plans.get(table)
                 if plan is None:
                     return index
                 if plan.topic is None:
                     plan.topic = self.blocks.topic(table.topic)
             try:
-                if event.moved or not self.change(plan, event, event.op, event.before_wire, event.after_wire):
+                if change.moved or not self.change(plan, change, change.op, change.before_wire, change.after_wire):
                     return index
             except BadRecord:  # the caller's own attempt will say where and why
                 return index
@@ -110,7 +112,7 @@ cdef class Encoder:
         """Return the blocks of the batch."""
         return self.blocks.take()
 
-    cdef bint change(self, TablePlan plan, change, str op, bytes before, bytes after) except -1:
+    cdef bint change(self, TablePlan plan, ChangeFields change, str op, bytes before, bytes after) except -1:
         """Encode one change; False, with nothing written, where that is left to the caller."""
         cdef RowPlan rows = plan.rows
         cdef Output value = self.value

@@ -2,7 +2,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import final
 
-from tailrace.event import Event, Origin, Table
+from tailrace.event import Change, Event, Origin, Table
 
 @final
 class Received:
@@ -21,6 +21,7 @@ def drain(
 def take_rows(
     backlog: deque[Received],
     relations: dict[int, Plain],
+    kind: type[Change],
     origin: Origin,
     events: list[Event],
     most: int,

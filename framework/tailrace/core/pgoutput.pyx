@@ -14,7 +14,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from tailrace.event import Change
+from tailrace.core.change cimport new_change
 
 cdef enum:
     XLOG_HEADER = 25
@@ -71,17 +71,20 @@ def drain(get_copy_data, list received not None, Py_ssize_t most, Py_ssize_t mos
     return None, size
 
 
-def take_rows(backlog, dict relations not None, origin, list events not None, Py_ssize_t most, Py_ssize_t most_bytes):
+def take_rows(
+    backlog, dict relations not None, type kind not None, origin, list events not None, Py_ssize_t most,
+    Py_ssize_t most_bytes,
+):
     """Move row changes from the front of `backlog`, a deque of `Received`, into `events`, as changes of `origin`.
 
-    `relations` has a `Plain` by oid. Stops before the first message that is left to Python, or once `events` has `most`
+    `kind` is the class of changes; `relations` has a `Plain` by oid. Stops before the first message that is left to Python, or once `events` has `most`
     entries or `most_bytes` were taken. Returns how many messages were taken, and their bytes.
     """
     cdef Py_ssize_t count = 0, size = 0
     cdef Received received
     while backlog and len(events) < most and size < most_bytes:
         received = backlog[0]
-        if received.data is None or not take_row(received, relations, origin, events):
+        if received.data is None or not take_row(received, relations, kind, origin, events):
             break
         size += len(received.data)
         count += 1
@@ -89,7 +92,7 @@ def take_rows(backlog, dict relations not None, origin, list events not None, Py
     return count, size
 
 
-cdef bint take_row(Received received, dict relations, origin, list events) except -1:
+cdef bint take_row(Received received, dict relations, type kind, origin, list events) except -1:
     """Append the change that a message is; False where it is left to Python."""
     cdef const unsigned char* message = received.data
     cdef Py_ssize_t size = len(received.data), start, end = 0
@@ -118,7 +121,7 @@ cdef bint take_row(Received received, dict relations, origin, list events) excep
     if old is not None and new is not None and not same_key(relation, old, new):
         return False
     op = "c" if message[0] == c'I' else "u" if message[0] == c'U' else "d"
-    events.append(Change(relation.table, op, old, new, origin=origin, at=received.lsn))
+    events.append(new_change(kind, relation.table, op, old, new, origin, received.lsn))
     return True
 
 

@@ -46,6 +46,14 @@ class CellPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class At:
+    """Stands in a steady source block for `Change.at`: the number itself or, with `before`, a text around it."""
+
+    before: str | None = None
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FieldPlan:
     """How one field of the source block is written, from a Python value.
 

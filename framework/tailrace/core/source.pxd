@@ -1,5 +1,6 @@
 """The source block of Debezium's envelope. See source.pyx."""
 
+from tailrace.core.change cimport ChangeFields
 from tailrace.core.output cimport Output
 
 
@@ -22,7 +23,7 @@ cdef class SourcePlan:
     cdef int mark_count
     cdef list texts  # for each mark what stands around the number, or None where it is the number itself
 
-    cdef bint write(self, change, Output out) except -1
-    cdef bint learn(self, change) except -1
+    cdef bint write(self, ChangeFields change, Output out) except -1
+    cdef bint learn(self, ChangeFields change) except -1
     cdef int put_fixed(self, long long at, Output out) except -1
     cdef int put_field(self, int index, value, Output out) except -1

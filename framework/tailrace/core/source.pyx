@@ -7,10 +7,11 @@ a whole block for every change.
 
 from libc.stdio cimport snprintf
 
+from tailrace.core.change cimport ChangeFields
 from tailrace.core.output cimport Output
 
 from tailrace.errors import BadRecord
-from tailrace.event import At
+from tailrace.core.plan import At
 
 cdef enum:
     LONGEST_NUMBER = 24
@@ -32,7 +33,7 @@ cdef class SourcePlan:
         self.fixed = Output()
         self.texts = []
 
-    cdef bint write(self, change, Output out) except -1:
+    cdef bint write(self, ChangeFields change, Output out) except -1:
         """Append the block of a change; raises BadRecord where a value does not fit its field."""
         origin = change.origin
         if self.origin is not origin:
@@ -50,7 +51,7 @@ cdef class SourcePlan:
             self.put_field(index, values[index], out)
         return True
 
-    cdef bint learn(self, change) except -1:
+    cdef bint learn(self, ChangeFields change) except -1:
         """Encode what is the same for all changes of an origin; False where the origin does not tell."""
         self.origin = None  # until all of it is known
         steady_block = getattr(change.origin, "steady_block", None)

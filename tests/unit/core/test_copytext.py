@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.core.copytext import drain_lines, row_changes, take_lines
+from tailrace.event import Change
 from unit.core.rows import Spot, table
 
 lines = st.lists(st.binary(max_size=30), max_size=12)
@@ -44,7 +45,7 @@ def test_lines_are_taken_up_to_the_bounds(held: Sequence[bytes], most: int, most
 
 def test_lines_become_rows_of_the_snapshot() -> None:
     shape, origin = table((("text", True),), (0,), "copy"), Spot()
-    first, second = row_changes(shape, [b"a", b"b"], origin, 7)
+    first, second = row_changes(Change, shape, [b"a", b"b"], origin, 7)
     assert (first.op, first.before_wire, first.after_wire, first.at, first.moved) == ("r", None, b"a", 7, False)
     assert first.origin is origin
     assert second.after == {"c0\u00e4": "b"}

@@ -1,0 +1,25 @@
+"""The fields of a change, where the core reads and writes them without asking Python.
+
+`tailrace.event.Change` says what they mean, and has none of its own.
+"""
+
+from cpython.object cimport PyObject, PyTypeObject
+
+cdef tuple NO_ARGUMENTS = ()
+
+
+cdef class ChangeFields:
+    """Holds the fields of a change; all None at first."""
+
+
+cdef ChangeFields new_change(type kind, table, op, before_wire, after_wire, origin, at):
+    """Return a change of type `kind`, a subclass of `ChangeFields` without fields of its own, that did not move."""
+    cdef ChangeFields change = <ChangeFields?>(<PyTypeObject*>kind).tp_new(kind, <PyObject*>NO_ARGUMENTS, NULL)
+    change.table = table
+    change.op = op
+    change.before_wire = before_wire
+    change.after_wire = after_wire
+    change.origin = origin
+    change.at = at
+    change.moved = False
+    return change
