@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from tailrace.core.change import ChangeFields
-from tailrace.core.plan import At as At
+from tailrace.core.plan import At as At  # noqa: PLC0414 - part of the vocabulary
 from tailrace.schema import Schema, Unavailable, Value
 
 Op: TypeAlias = Literal["r", "c", "u", "d", "t"]
