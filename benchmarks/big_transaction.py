@@ -15,9 +15,7 @@ TOPIC = "crash.public.big"
 
 def main() -> None:
     """Measure, and publish."""
-    parser = subject.parser(__doc__ or "")
-    parser.add_argument("--rows", type=int, default=5_000_000)
-    given = parser.parse_args()
+    given = subject.parser(__doc__ or "", rows=5_000_000, rounds=None).parse_args()
     with (
         subject.server(given.pg) as server,
         server.connect() as connection,

@@ -18,7 +18,7 @@ ROW_BYTES = 1000  # of WAL, about
 
 def main() -> None:
     """Measure, and publish."""
-    parser = subject.parser(__doc__ or "")
+    parser = subject.parser(__doc__ or "", rounds=None)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--megabytes", type=float, default=2, help="WAL written a second")
     given = parser.parse_args()

@@ -52,8 +52,7 @@ class Writer:
 
 def main() -> None:
     """Measure, and publish."""
-    parser = subject.parser(__doc__ or "")
-    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser = subject.parser(__doc__ or "", rows=2_000_000, rounds=None)
     parser.add_argument("--kills", type=int, default=5)
     given = parser.parse_args()
     preload = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.max": "50000"}

@@ -30,19 +30,16 @@ BATCH = 1000
 
 def main() -> None:
     """Measure, and publish."""
-    parser = subject.parser(__doc__ or "")
-    parser.add_argument("--rows", type=int, default=50_000)
-    parser.add_argument("--runs", type=int, default=5)
-    given = parser.parse_args()
+    given = subject.parser(__doc__ or "", rows=50_000).parse_args()
     changes, wires = _capture(given.pg, given.rows)
     steps = _steps(changes, wires)
     best = dict.fromkeys(steps, float("inf"))
-    for _ in range(given.runs):
+    for _ in range(given.rounds):
         for name, step in steps.items():
             best[name] = min(best[name], step() / given.rows * 1e6)
             print(f"{name}: {best[name]:.2f} us", flush=True)
     rows: list[dict[str, measurement.Cell]] = [{"step": name, "us_per_row": round(us, 3)} for name, us in best.items()]
-    measurement.publish("steps", rows, postgres=given.pg, changes=given.rows, batch=BATCH, runs=given.runs)
+    measurement.publish("steps", rows, postgres=given.pg, changes=given.rows, batch=BATCH, rounds=given.rounds)
 
 
 def _capture(version: int, count: int) -> tuple[list[Change], list[bytes]]:

@@ -1,6 +1,6 @@
 """How many rows a second does the stream carry, against `pg_recvlogical` on the same slot content?
 
-    python benchmarks/stream_rate.py --rows 1000000 --runs 3
+    python benchmarks/stream_rate.py --rows 1000000 --rounds 3
 
 One backlog of transactions of 1 to 1,000 rows is streamed again and again, by turns, each time from a copy of the same
 slot. The time that a worker takes to start and end on an empty backlog is measured too, and told apart.
@@ -27,10 +27,7 @@ SIZES = (1, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 1000)
 
 def main() -> None:
     """Measure, and publish."""
-    parser = subject.parser(__doc__ or "")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--runs", type=int, default=3)
-    given = parser.parse_args()
+    given = subject.parser(__doc__ or "", rows=1_000_000, rounds=3).parse_args()
     with subject.server(given.pg) as server, server.connect() as connection:
         connection.execute(subject.TABLE.format(name="goods"))
         connection.execute(f"CREATE PUBLICATION {subject.SLOT_NAME} FOR TABLE goods")
@@ -38,7 +35,7 @@ def main() -> None:
         transactions = _load(connection, given.rows)
         connection.execute("SELECT pg_create_logical_replication_slot('empty', 'pgoutput')")
         rows: list[dict[str, measurement.Cell]] = []
-        for run in range(given.runs):
+        for run in range(given.rounds):
             for name, measure in (("pg_recvlogical", _recvlogical), ("tailrace", _tailrace)):
                 whole, start = measure(server, connection, "base", given.rows), measure(server, connection, "empty", 0)
                 rows.append({"run": run + 1, "client": name, "seconds": whole, "start_seconds": start,

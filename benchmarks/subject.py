@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import psycopg
 
-import measurement  # noqa: F401 - makes the crash harness importable
+import measurement  # makes the crash harness importable, too
 from crash.worker import Worker
 from servers.postgres import bin_dir
 from tailrace.demo.postgres import PostgresServer
@@ -52,9 +52,9 @@ class Slot:
     confirmed: int
 
 
-def parser(question: str) -> argparse.ArgumentParser:
-    """Return a parser with the options that all measurements have."""
-    given = argparse.ArgumentParser(description=question)
+def parser(question: str, *, rows: int | None = None, rounds: int | None = 5) -> argparse.ArgumentParser:
+    """Return a parser with the options that all measurements on a database have."""
+    given = measurement.parser(question, rows=rows, rounds=rounds)
     given.add_argument("--pg", type=int, choices=(15, 18), default=15, help="version of Postgres")
     return given
 
