@@ -10,18 +10,15 @@ for sinks: `row_change`.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias, cast
 
-import fastavro
-
-from tailrace.codec.avro_values import FromAvro, for_reading, from_avro
+from tailrace.codec.avro_reader import LeftOver, ValueReader
 from tailrace.codec.avro_writer import UNFIT
 from tailrace.codec.header import UNAVAILABLE_COLUMNS
 from tailrace.codec.json_values import payload_value
@@ -34,7 +31,6 @@ _MALFORMED = (*UNFIT, EOFError, MemoryError, StopIteration)
 """What reading raises where the bytes are not what the schema says."""
 
 Plain: TypeAlias = "str | int | float | bool | None | list[Plain] | dict[str, Plain]"
-_Read: TypeAlias = Callable[[io.BytesIO], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ class Decoder:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._readers: dict[int, _Read] = {}
+        self._readers: dict[int, ValueReader] = {}
 
     def value(self, data: bytes | None) -> object:
         """Return the value: dicts, lists, str, int, float, bool, bytes, `Decimal`, None.
@@ -74,30 +70,15 @@ class Decoder:
         if len(data) < _FRAME:
             raise BadRecord(f"cannot decode a frame of {len(data)} bytes")
         schema_id = int.from_bytes(data[1:_FRAME], "big")
-        read = self._readers.get(schema_id)
-        if read is None:
-            read = self._readers[schema_id] = self._reader(schema_id)
-        stream = io.BytesIO(data)
-        stream.seek(_FRAME)
+        reader = self._readers.get(schema_id)
+        if reader is None:
+            reader = self._readers[schema_id] = ValueReader(self._registry.by_id(schema_id))
         try:
-            value = read(stream)
+            return reader.read(data, _FRAME)
+        except LeftOver as left:
+            raise BadRecord(f"cannot decode {len(data)} bytes with schema {schema_id}: it ends at {left.end}") from None
         except _MALFORMED:
             raise BadRecord(f"cannot decode {len(data)} bytes with schema {schema_id}") from None
-        if stream.tell() != len(data):
-            raise BadRecord(f"cannot decode {len(data)} bytes with schema {schema_id}: it ends at {stream.tell()}")
-        return value
-
-    def _reader(self, schema_id: int) -> _Read:
-        schema = self._registry.by_id(schema_id)
-        # fastavro would round a decimal to the schema's precision, and fail on the special ones.
-        parsed = fastavro.parse_schema(for_reading(schema))
-        convert: FromAvro | None = from_avro(schema)
-
-        def read(stream: io.BytesIO) -> object:
-            value: object = fastavro.schemaless_reader(stream, parsed, None)
-            return value if convert is None else convert(value)
-
-        return read
 
 
 def plain(value: object) -> Plain:

@@ -64,3 +64,37 @@ class FieldPlan:
     kind: Literal["", "string", "long"]
     branch: int | None
     write: Callable[[object], bytes]
+
+
+ReadKind: TypeAlias = Literal[
+    "null",
+    "boolean",
+    "integer",
+    "float",
+    "double",
+    "bytes",
+    "text",
+    "decimal",
+    "variable_decimal",
+    "record",
+    "array",
+    "map",
+    "optional",
+]
+"""What lies in Avro's bytes; see `avro.pyx`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """How Avro binary becomes a value.
+
+    `members` are the plans of a record's fields, named by `names`; of the items of an array or map; of the value that
+    is optional. `parameter` is a decimal's scale; 1 where a variable decimal has its value first; and where an
+    optional one's union has null. `convert` makes the decimals that the core leaves to Python.
+    """
+
+    kind: ReadKind
+    members: tuple[ReadPlan, ...] = ()
+    names: tuple[str, ...] = ()
+    parameter: int = 0
+    convert: Callable[..., object] | None = None
