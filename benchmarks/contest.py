@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from measurement import Cell, Goal
+from measurement import Cell, text
 
 Figures = Mapping[str, float]
 """What one run gave, each figure with its unit in its name: `rows_per_second`, `client_us_per_row`, `peak_mb`."""
@@ -35,12 +35,6 @@ class Contest:
         pairs = zip(self.values(contender, figure), self.values(against, of_other or figure), strict=True)
         return tuple(ours / theirs if theirs else 0.0 for ours, theirs in pairs)
 
-    def goal(
-        self, what: str, ratios: tuple[float, ...], *, at_least: float | None = None, at_most: float | None = None
-    ) -> Goal:
-        """Return what is to be reached in this case."""
-        return Goal(f"{what}: {self.case}" if self.case else what, ratios, at_least=at_least, at_most=at_most)
-
     def medians(self) -> Iterator[dict[str, Cell]]:
         """Give a row for each contender: the median of every figure."""
         for contender, runs in self.rounds.items():
@@ -62,6 +56,6 @@ def hold(case: str, contenders: Mapping[str, Run], *, rounds: int) -> Contest:
         for name, run in order if number % 2 == 0 else reversed(order):
             figures = run()
             found[name].append(figures)
-            told = "  ".join(f"{figure} {value:,.3g}" for figure, value in figures.items())
+            told = "  ".join(f"{figure} {text(value)}" for figure, value in figures.items())
             print(f"{time.strftime('%H:%M:%S')} {case} round {number + 1} {name}: {told}", flush=True)
     return Contest(case, found)

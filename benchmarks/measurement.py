@@ -5,7 +5,7 @@ results/<question>.json => {
     "machine"               when, processor, cores, memory, system, load before and after, versions
     "parameters"            the options that it ran with
     "rows"                  the table: for each case and contender the medians
-    "goals"                 [{"what", "value", "rounds", "at_least" | "at_most", "reached"}], value: the rounds' median
+    "goals"                 [{"what", "case", "value", "rounds", "at_least" | "at_most", "reached", "unit"}]
     "figures"               whatever else is worth knowing
     "runs"                  every single run
 }
@@ -45,6 +45,7 @@ class Goal:
     """A ratio that is to be reached, as it was in each round; or a figure, `unit` being its unit."""
 
     what: str
+    case: str
     rounds: tuple[float, ...]
     at_least: float | None = None
     at_most: float | None = None
@@ -65,7 +66,7 @@ class Goal:
         """Return the goal as JSON has it."""
         bound = {"at_least": self.at_least} if self.at_most is None else {"at_most": self.at_most}
         rounds = [round(value, 3) for value in self.rounds]
-        value = {"what": self.what, "value": round(self.value, 3), "rounds": rounds}
+        value = {"what": self.what, "case": self.case, "value": round(self.value, 3), "rounds": rounds}
         return {**value, **bound, "reached": self.reached, "unit": self.unit}
 
 
@@ -116,9 +117,10 @@ def publish(
     """Print the table, the goals and the figures, and keep all of it as `results/<question>.json`."""
     told = [goal.told() for goal in goals]
     print(table(rows))
-    for goal in goals:
+    for goal in sorted(goals, key=lambda goal: goal.what):
         bound = f">= {goal.at_least:g}" if goal.at_most is None else f"<= {goal.at_most:g}"
-        print(f"{'reached' if goal.reached else 'MISSED '}  {goal.value:8.2f} {bound:>7}{goal.unit}  {goal.what}")
+        reached = "reached" if goal.reached else "MISSED "
+        print(f"{reached}  {goal.value:8.2f} {bound:>7}{goal.unit}  {goal.what}: {goal.case}")
     if figures:
         print(json.dumps(figures, indent=2, default=str))
     RESULTS.mkdir(exist_ok=True)

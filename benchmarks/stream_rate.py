@@ -1,115 +1,89 @@
-"""How many rows a second does the stream carry, against `pg_recvlogical` on the same slot content?
+"""How many rows a second go from a Postgres slot into the bundled log, against `pg_recvlogical` into /dev/null?
 
-    python benchmarks/stream_rate.py --rows 1000000 --rounds 3
+    python benchmarks/stream_rate.py [--rows 500000] [--rounds 5] [--tables typical,wide] [--changes inserts]
 
-One backlog of transactions of 1 to 1,000 rows is streamed again and again, by turns, each time from a copy of the same
-slot. The time that a worker takes to start and end on an empty backlog is measured too, and told apart.
+Tables of 3, 10 and 60 columns and one with a text of 4 KB; inserts, updates with the whole row before, deletes. A
+backlog of transactions of 1 to 1,000 rows is streamed from copies of one slot: by `pg_recvlogical`, which writes
+nothing, in text and in binary, and by a worker as it is by default (Avro, exactly once, every commit synced).
+`rows_per_second` is from START_REPLICATION, as the server logs it, to the end: of the process for `pg_recvlogical`, of
+the last commit that readers see for the worker. `with_start` is from the start of the process.
 """
 
 from __future__ import annotations
 
-import os
-import random
-import statistics
-import subprocess
-import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import psycopg
 
 import measurement
 import subject
+from contest import Contest, Run, hold
+from measurement import Goal
+from postgres_stream import BASE, SETTINGS, Backlog, drop_slot
+from postgres_tables import SHAPES, Shape, run_in_transactions
 from tailrace.demo.postgres import PostgresServer
 
-TOPIC = "crash.public.goods"
+CHANGES = ("inserts", "updates", "deletes")
 
-SIZES = (1, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 1000)
+CEILING = "pg_recvlogical, text"
+BINARY_CEILING = "pg_recvlogical, binary"
+OURS = "tailrace"
 
 
 def main() -> None:
     """Measure, and publish."""
-    given = subject.parser(__doc__ or "", rows=1_000_000, rounds=3).parse_args()
-    with subject.server(given.pg) as server, server.connect() as connection:
-        connection.execute(subject.TABLE.format(name="goods"))
-        connection.execute(f"CREATE PUBLICATION {subject.SLOT_NAME} FOR TABLE goods")
-        connection.execute("SELECT pg_create_logical_replication_slot('base', 'pgoutput')")
-        transactions = _load(connection, given.rows)
-        connection.execute("SELECT pg_create_logical_replication_slot('empty', 'pgoutput')")
-        rows: list[dict[str, measurement.Cell]] = []
-        for run in range(given.rounds):
-            for name, measure in (("pg_recvlogical", _recvlogical), ("tailrace", _tailrace)):
-                whole, start = measure(server, connection, "base", given.rows), measure(server, connection, "empty", 0)
-                rows.append({"run": run + 1, "client": name, "seconds": whole, "start_seconds": start,
-                             "rows_per_second": round(given.rows / (whole - start)),
-                             "with_start": round(given.rows / whole)})  # fmt: skip
-                print(rows[-1], flush=True)
-    rates = {
-        name: statistics.median(float(row["rows_per_second"] or 0) for row in rows if row["client"] == name)
-        for name in ("pg_recvlogical", "tailrace")
-    }
+    parser = subject.parser(__doc__ or "", rows=500_000)
+    parser.add_argument("--tables", default=",".join(SHAPES), help="which tables")
+    parser.add_argument("--changes", default=",".join(CHANGES), help="which changes")
+    given = parser.parse_args()
+    contests: list[Contest] = []
+    with subject.server(given.pg, **SETTINGS) as server, server.connect() as connection:
+        for table in given.tables.split(","):
+            contests += _table(server, connection, SHAPES[table], given.changes.split(","), given)
     measurement.publish(
-        "stream_rate", rows, postgres=given.pg, rows_streamed=given.rows, transactions=transactions,
-        median_rows_per_second=rates, ratio=round(rates["tailrace"] / rates["pg_recvlogical"], 3),
-    )  # fmt: skip
+        "stream_rate",
+        [row for contest in contests for row in contest.medians()],
+        about=__doc__ or "",
+        goals=[goal for contest in contests for goal in _goals(contest)],
+        runs=[row for contest in contests for row in contest.every_run()],
+        parameters=vars(given),
+    )
 
 
-def _load(connection: psycopg.Connection[tuple[object, ...]], total: int) -> int:
-    """Insert `total` rows; return in how many transactions."""
-    rng = random.Random(1)
-    next_id, transactions = 1, 0
-    while next_id <= total:
-        size = min(rng.choice(SIZES), total - next_id + 1)
-        subject.insert(connection, "goods", next_id, next_id + size - 1)
-        next_id += size
-        transactions += 1
-    return transactions
+def _table(
+    server: PostgresServer, connection: psycopg.Connection[Any], shape: Shape, changes: list[str], given: Any
+) -> Iterator[Contest]:
+    rows = shape.rows(given.rows)
+    connection.execute(f"DROP PUBLICATION IF EXISTS {subject.SLOT_NAME}")
+    connection.execute("DROP TABLE IF EXISTS goods")
+    connection.execute(shape.create(full_identity=True))
+    connection.execute(f"CREATE PUBLICATION {subject.SLOT_NAME} FOR TABLE goods")
+    statements = {"inserts": shape.inserts(), "updates": shape.updates(), "deletes": shape.deletes()}
+    for change, statement in statements.items():
+        connection.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [BASE])
+        run_in_transactions(connection, statement, rows)
+        connection.execute("CHECKPOINT")
+        # A delete is told by two records: itself, and the tombstone of its key.
+        backlog = Backlog(server, connection, rows, records=2 * rows if change == "deletes" else rows)
+        if change in changes:
+            contenders: dict[str, Run] = {
+                CEILING: partial(backlog.by_recvlogical, binary=False),
+                BINARY_CEILING: partial(backlog.by_recvlogical, binary=True),
+                OURS: backlog.by_tailrace,
+            }
+            yield hold(f"{shape.name}, {change}", contenders, rounds=given.rounds)
+        drop_slot(connection, BASE)
 
 
-def _recvlogical(
-    server: PostgresServer, connection: psycopg.Connection[tuple[object, ...]], slot: str, _: int
-) -> float:
-    connection.execute("SELECT pg_copy_logical_replication_slot(%s, 'recv')", [slot])
-    end = connection.execute("SELECT pg_current_wal_lsn()::text").fetchone()
-    assert end is not None
-    # Something past the end, so that the walsender says that it got there.
-    connection.execute("SELECT pg_logical_emit_message(false, 'bench', 'end')")
-    command = [
-        str(server.bin_dir / "pg_recvlogical"), "-d", server.dsn(), "-S", "recv", "--start", "--no-loop",
-        "-E", str(end[0]), "-F", "0", "-P", "pgoutput", "-o", "proto_version=1",
-        "-o", f"publication_names={subject.SLOT_NAME}", "-f", os.devnull,
-    ]  # fmt: skip
-    began = time.monotonic()
-    subprocess.run(command, check=True, capture_output=True)
-    seconds = time.monotonic() - began
-    _drop(connection, "recv")
-    return seconds
-
-
-def _tailrace(
-    server: PostgresServer, connection: psycopg.Connection[tuple[object, ...]], slot: str, rows: int
-) -> float:
-    connection.execute("SELECT pg_copy_logical_replication_slot(%s, %s)", [slot, subject.SLOT_NAME])
-    with subject.worker(server.dsn(), ("public.goods",), snapshot="never") as worker:
-        began = time.monotonic()
-        worker.start("--until-current")
-        code = worker.wait(timeout=1800)
-        seconds = time.monotonic() - began
-        if code != 0:
-            raise SystemExit(f"exit code {code}: {worker.last_words()}")
-        if (told := subject.records(worker, TOPIC)) != rows:
-            raise SystemExit(f"{told} of {rows} rows are in the topic: {worker.last_words()}")
-    _drop(connection, subject.SLOT_NAME)
-    return seconds
-
-
-def _drop(connection: psycopg.Connection[tuple[object, ...]], slot: str) -> None:
-    for _ in range(100):
-        try:
-            connection.execute("SELECT pg_drop_replication_slot(%s)", [slot])
-        except psycopg.errors.ObjectInUse:
-            time.sleep(0.05)
-        else:
-            return
-    raise SystemExit(f"slot {slot} stays in use")
+def _goals(contest: Contest) -> Iterator[Goal]:
+    for ceiling in (CEILING, BINARY_CEILING):
+        rates = contest.ratios(OURS, ceiling, "rows_per_second")
+        yield Goal(f"rows a second against {ceiling}", contest.case, rates, at_least=0.95)
+    cpu = contest.ratios(OURS, OURS, "client_us_per_row", "walsender_us_per_row")
+    yield Goal("CPU per row against the walsender's", contest.case, cpu, at_most=0.5)
+    yield Goal("peak memory of a task", contest.case, contest.values(OURS, "peak_mb"), at_most=150, unit=" MB")
 
 
 if __name__ == "__main__":
