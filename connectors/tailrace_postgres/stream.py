@@ -13,10 +13,11 @@ from typing import assert_never
 from tailrace.core.pgoutput import Plain, Received, take_rows
 from tailrace.errors import Retriable
 from tailrace.event import Change, Event, Op
+from tailrace.snapshot.gate import Gate
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.schedule import Snapshot
 from tailrace_postgres import pgoutput
-from tailrace_postgres.gate import Captured, Gate
+from tailrace_postgres.captured import Captured
 from tailrace_postgres.origin import Place, TransactionOrigin
 from tailrace_postgres.pgoutput import decode
 from tailrace_postgres.position import StreamPosition
@@ -43,7 +44,7 @@ class Stream:
         self._snapshot = snapshot
         self._place = place
         self._on_message = on_message
-        self._gate = Gate(snapshot, self._keys_ahead)
+        self._gate = Gate[Captured](snapshot, lambda captured: self._keys_ahead(captured.oid))
         self._backlog: deque[Received] = deque()
         self._relations: dict[int, Captured | None] = {}
         self._plain: dict[int, Plain] = {}
@@ -190,7 +191,7 @@ class Stream:
                 )
             self._snapshot.know(relation.oid)
         found = (t for t in self._snapshot.tables.values() if t.object_id == relation.oid)
-        self._relations[relation.oid] = Captured(relation.oid, table, next(found, None), relation.identity == "f")
+        self._relations[relation.oid] = Captured(relation.oid, table, next(found, None))
 
     def _counted(
         self, message: pgoutput.Insert | pgoutput.Update | pgoutput.Delete | pgoutput.Truncate, lsn: int,

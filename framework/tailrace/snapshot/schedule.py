@@ -22,7 +22,7 @@ class Snapshot:
 
     def __init__(
         self, tables: Iterable[TableSnapshot], *, tables_total: int | None = None, rows_before: int = 0,
-        unseen: Iterable[Transaction] = (), known: Iterable[int] = (), scope: Json = None,
+        unseen: Iterable[Transaction] = (), known: Iterable[int | str] = (), scope: Json = None,
     ) -> None:  # fmt: skip
         ordered = sorted(tables, key=lambda table: bool(table.key))
         self.tables = {table.name: table for table in ordered}
@@ -32,7 +32,7 @@ class Snapshot:
         self.scope = scope
         """What the configuration chose when `known` was made up; the connector's own."""
         self.known = set(known)
-        """Object ids of all tables that were captured so far: the rows of any other one have not been read."""
+        """Ids or names of all tables that were captured so far: the rows of any other one have not been read."""
         self.unseen = set(unseen)
         """Transactions of the stream that no view is known to have seen: they may not be visible to reads yet."""
         self.transaction: Transaction = 0
@@ -61,8 +61,10 @@ class Snapshot:
 
     @property
     def committable(self) -> bool:
-        """Whether what has been emitted can be resumed from: not inside a table without a key."""
-        return not any(table.flight and table.emitted and not table.key for table in self.tables.values())
+        """Whether what has been emitted can be resumed from: not inside a whole chunk, or a table without a key."""
+        return not any(
+            (table.emitted and not table.key) or table.flight[0].whole for table in self.tables.values() if table.flight
+        )
 
     @property
     def views(self) -> int:
@@ -81,6 +83,11 @@ class Snapshot:
         if self.tables:
             self.unseen.add(transaction)
             self.version += 1
+
+    def enter(self, transaction: Transaction, place: Place) -> None:
+        """Begin where views are only ever accepted that see all that has been streamed, as windows make sure."""
+        self.transaction = transaction
+        self.passed(place)
 
     def passed(self, place: Place) -> None:
         """All transactions that committed before `place` have been streamed."""
@@ -160,13 +167,13 @@ class Snapshot:
             "unseen": sorted(self.unseen),
         }
 
-    def know(self, object_id: int) -> None:
+    def know(self, object_id: int | str) -> None:
         """From here on a table is captured, all of whose rows come by the stream."""
         self.known.add(object_id)
         self.version += 1
 
     def _scope(self) -> dict[str, Json]:
-        return {"known": sorted(self.known), "scope": self.scope}
+        return {"known": sorted(self.known, key=str), "scope": self.scope}
 
     def _reading(self) -> bool:
         return any(table.flight or table.rereads for table in self.tables.values())

@@ -29,6 +29,7 @@ from tailrace.errors import Fatal
 from tailrace.position import Json
 from tailrace.snapshot.order import Key, KeyOrder
 from tailrace.snapshot.view import Place, Transaction, View
+from tailrace.snapshot.window import Window
 
 MOST_RANKS = 10_000  # keys whose places are remembered while the bounds stand still
 
@@ -69,6 +70,10 @@ class Chunk:
     """The table's snapshot has started anew: whatever this chunk reads is of no use."""
     only: Key | None = None
     """The one key of a chunk that is a row read again; it has no bounds."""
+    window: Window | None = None
+    """Notes what changes among its rows, between when its read is asked for and when its view is accepted."""
+    whole: bool = False
+    """Some of its rows have been handed out, and count only once all have: no position is good until then."""
 
 
 class TableSnapshot:
@@ -134,7 +139,25 @@ class TableSnapshot:
 
     def undecided(self, transaction: Transaction) -> bool:
         """Whether the place of a key matters to `judge`; if so, `locate` many at once."""
-        return bool(self.alone) or len(set(self._verdicts_on(transaction))) > 1
+        return bool(self.alone) or self.watched or len(set(self._verdicts_on(transaction))) > 1
+
+    @property
+    def watched(self) -> bool:
+        """Whether some chunk has to be told with `amend` of changes that are not emitted."""
+        return any(chunk.window is not None for chunk in self.flight)
+
+    def amend(self, key: Key | None, row: object) -> None:
+        """Note that the row with `key`, should a chunk with a window hold it, is `row` now (None: gone)."""
+        if key is None:
+            holders = self.flight
+        else:
+            if key not in self._ranks:
+                self.locate([key])
+            at = self._ranks[key] - len(self._known_bounds()) + sum(chunk.upper is not None for chunk in self.flight)
+            holders = self.flight[at : at + 1] if at >= 0 else []
+        for chunk in holders:
+            if chunk.window is not None:
+                chunk.window.note(key, row)
 
     def knows(self, key: Key) -> bool:
         """Whether the place of `key` has been looked up since the bounds moved."""
@@ -214,7 +237,7 @@ class TableSnapshot:
 
     def start(self, chunk: Chunk, view: View) -> None:
         """`chunk` is being read with `view`, which sees all that has been streamed."""
-        chunk.view = view
+        chunk.view, chunk.window = view, None
         self._changed()
 
     def emit(self, chunk: Chunk, upto: Key | None, rows: int) -> None:

@@ -1,65 +1,44 @@
 """Between stream and snapshot: which halves of a row change are still to be told.
 
-Takes keys out of wire rows, asks the snapshot, and looks the places of many keys up at once where that costs a query.
+Asks the snapshot, and looks the places of many keys up at once where that costs a query. It does not know
+rows: their keys are taken by the connector.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from tailrace.event import Table
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.schedule import Snapshot
 from tailrace.snapshot.table import EMIT, WAIT, TableSnapshot
 
 
-@dataclass(slots=True)
-class Captured:
-    """A table of the stream. `snapshot` is None once the stream alone tells of it."""
+class Captured(Protocol):
+    """A table of the stream. `snapshot` is None once the stream alone tells of it; `names` are its key's columns."""
 
-    oid: int
-    table: Table
     snapshot: TableSnapshot | None
-    whole_old: bool
-    """Whether old rows have all columns (replica identity full)."""
-    names: tuple[str, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.names = tuple(self.table.columns[place].name for place in self.table.key)
-
-    def keys(self, old: bytes | None, new: bytes | None) -> tuple[Key | None, Key | None]:
-        """Return the keys of a row before and after; None where nobody needs it, or where it cannot be told."""
-        if not self.table.key or (self.snapshot is None and (old is None or new is None)):
-            return None, None
-        return None if old is None else self.key(old), None if new is None else self.key(new)
-
-    def key(self, wire: bytes) -> Key | None:
-        """Return the key of a row, None where it cannot be told."""
-        cells = self.table.format.cells(wire)
-        key = []
-        for place in self.table.key:
-            cell = cells[place]
-            if not isinstance(cell, bytes):
-                return None
-            key.append(cell.decode())
-        return tuple(key)
+    @property
+    def names(self) -> tuple[str, ...]: ...  # noqa: D102 - above
 
 
-Halves = tuple[bool, bool]
+C = TypeVar("C", bound=Captured)
 
-Ahead = Callable[[int], Sequence[Key]]
-"""Gives keys of changes of a relation that will be asked for soon."""
+Halves: TypeAlias = tuple[bool, bool]
+
+Ahead: TypeAlias = Callable[[C], Sequence[Key]]
+"""Gives keys of changes of a table that will be asked for soon."""
 
 
-class Gate:
+class Gate(Generic[C]):
     """Judges changes by the state of the snapshot."""
 
-    def __init__(self, snapshot: Snapshot, ahead: Ahead) -> None:
+    def __init__(self, snapshot: Snapshot, ahead: Ahead[C]) -> None:
         self._snapshot = snapshot
         self._ahead = ahead
 
-    def halves(self, captured: Captured, old: Key | None, new: Key | None, *, moved: bool) -> Halves | None:
+    def halves(self, captured: C, old: Key | None, new: Key | None, *, moved: bool) -> Halves | None:
         """Whether to emit a change's old and new half; None: not yet. Both are one unless the row has `moved`.
 
         `old` is then the key before, `new` the key after; else `old` is the row's key.
@@ -74,7 +53,16 @@ class Gate:
             return None
         return verdicts[0] is EMIT, verdicts[-1] is EMIT
 
-    def reread(self, captured: Captured, key: Key) -> None:
+    def amend(self, captured: C, key: Key | None, row: object) -> None:
+        """Note a change that is not told: should its row be among those being read, it is `row` now (None: gone).
+
+        A key of None: the change does not tell which row it is; `row` is `TORN` where it does not tell the whole row.
+        """
+        table = self._open(captured)
+        if table is not None and table.watched:
+            table.amend(self._known(table, captured, key), row)
+
+    def reread(self, captured: C, key: Key) -> None:
         """Have the row with `key` read by the snapshot: its change, which is to be told, came without all its values.
 
         The change has to wait; when it is asked about again, the row has been read with it.
@@ -83,22 +71,22 @@ class Gate:
         if table is not None:
             table.reread(key)
 
-    def truncate(self, captured: Captured) -> bool:
+    def truncate(self, captured: C) -> bool:
         """Whether to emit that a table was emptied."""
         table = self._open(captured)
         return table is None or self._snapshot.truncate(table) is EMIT
 
-    def _open(self, captured: Captured) -> TableSnapshot | None:
+    def _open(self, captured: C) -> TableSnapshot | None:
         if captured.snapshot is not None and captured.snapshot.done:
             captured.snapshot = None
         return captured.snapshot
 
-    def _known(self, table: TableSnapshot, captured: Captured, key: Key | None) -> Key | None:
+    def _known(self, table: TableSnapshot, captured: C, key: Key | None) -> Key | None:
         """Return `key`, its place looked up together with those of keys to come; None where it is of another key."""
         if not table.undecided(self._snapshot.transaction):
             return key
         if key is None or captured.names != table.key:
             return None
         if not table.knows(key):
-            table.locate([key, *self._ahead(captured.oid)])
+            table.locate([key, *self._ahead(captured)])
         return key

@@ -1,0 +1,40 @@
+"""A table of the stream, and the keys of its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tailrace.event import Table
+from tailrace.snapshot.order import Key
+from tailrace.snapshot.table import TableSnapshot
+
+
+@dataclass(slots=True)
+class Captured:
+    """A table of the stream. `snapshot` is None once the stream alone tells of it."""
+
+    oid: int
+    table: Table
+    snapshot: TableSnapshot | None
+    names: tuple[str, ...] = field(init=False)
+    """The columns of its key."""
+
+    def __post_init__(self) -> None:
+        self.names = tuple(self.table.columns[place].name for place in self.table.key)
+
+    def keys(self, old: bytes | None, new: bytes | None) -> tuple[Key | None, Key | None]:
+        """Return the keys of a row before and after; None where nobody needs it, or where it cannot be told."""
+        if not self.table.key or (self.snapshot is None and (old is None or new is None)):
+            return None, None
+        return None if old is None else self.key(old), None if new is None else self.key(new)
+
+    def key(self, wire: bytes) -> Key | None:
+        """Return the key of a row, None where it cannot be told."""
+        cells = self.table.format.cells(wire)
+        key = []
+        for place in self.table.key:
+            cell = cells[place]
+            if not isinstance(cell, bytes):
+                return None
+            key.append(cell.decode())
+        return tuple(key)
