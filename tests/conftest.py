@@ -6,9 +6,33 @@ import signal
 
 import pytest
 
+from servers import mysql as mysql_servers
+from servers.mysql import (
+    binlog_database,
+    binlog_server,
+    mariadb,
+    mariadb_server,
+    mysql,
+    mysql_server,
+    shared_mysql_servers,
+    start_mysql,
+)
 from servers.postgres import header, postgres, postgres_server, shared_servers, start_postgres
 
-__all__ = ["postgres", "postgres_server", "shared_servers", "start_postgres"]
+__all__ = [
+    "binlog_database",
+    "binlog_server",
+    "mariadb",
+    "mariadb_server",
+    "mysql",
+    "mysql_server",
+    "postgres",
+    "postgres_server",
+    "shared_mysql_servers",
+    "shared_servers",
+    "start_mysql",
+    "start_postgres",
+]
 
 SERVER_FIXTURES = {"postgres", "postgres_server", "start_postgres", "shared_servers"}
 
@@ -21,10 +45,13 @@ def pytest_configure() -> None:
 
 
 def pytest_report_header() -> list[str]:
-    return header()
+    return [*header(), *mysql_servers.header()]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if SERVER_FIXTURES & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if SERVER_FIXTURES & fixtures:
             item.add_marker("postgres")
+        if mysql_servers.FIXTURES & fixtures:
+            item.add_marker("mysql")

@@ -14,7 +14,7 @@ FILE_NAME = re.compile(r"`(?!\./)((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml|yam
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 PLACEHOLDER = re.compile(r"\$\{env:(\w+)\}")
 
-FOLDERS = (".", "framework", "framework/tailrace", "connectors/tailrace_postgres", "tests")
+FOLDERS = (".", "framework", "framework/tailrace", "connectors/tailrace_mysql", "connectors/tailrace_postgres", "tests")
 """Where a file that a document names may lie; the document's own folder comes first."""
 
 

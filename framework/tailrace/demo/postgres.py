@@ -143,7 +143,7 @@ class PostgresServer:
             self._init()
         while True:
             if self._given_port is None and not self._port:
-                self._port = _free_port()
+                self._port = free_port()
             said = self._launch(deadline)
             if said is None:
                 break
@@ -303,7 +303,8 @@ class PostgresServer:
         return options
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on 127.0.0.1 that nobody listens on; raises `Fatal` where there is none."""
     for port in random.sample(PORTS, 200):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

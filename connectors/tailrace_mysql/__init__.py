@@ -1,0 +1,1 @@
+"""MySQL and MariaDB: a source that tails the binlog, and its snapshot."""
