@@ -135,7 +135,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Run to the end; SIGTERM and Ctrl-C drain, a second one kills. Returns the exit code."""
-        with self, _Signals(self.stop):
+        with _Signals(self.stop), self:  # in this order: what has been started is never without somebody to stop it
             while not self.done:
                 self.step()
             return self.exit_code
