@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from tailrace.errors import TailraceError
+from tailrace.codec.projection import Projection
+from tailrace.errors import Fatal, TailraceError
 from tailrace.source import Finding
 from tailrace_postgres.catalog import Catalog, CatalogTable
 from tailrace_postgres.config import PostgresConfig
@@ -16,9 +17,10 @@ from tailrace_postgres.publication import (
     statement,
 )
 from tailrace_postgres.slot import find_slot, slot_name
+from tailrace_postgres.table import Tables
 from tailrace_postgres.types import TYPES_QUERY, TypeMapper, load_types
 
-_FACTS = """
+_SERVER = """
 SELECT current_setting('server_version'), current_setting('wal_level'), pg_is_in_recovery(),
        current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots),
        current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication),
@@ -43,7 +45,7 @@ def findings(connector: str, config: PostgresConfig) -> list[Finding]:
 
 def _all(control: Connection, connector: str, config: PostgresConfig) -> Iterator[Finding]:
     version, wal_level, recovering, slots, senders, replicates, creates, user, database = (
-        text or "" for text in control.query(_FACTS)[0]
+        text or "" for text in control.query(_SERVER)[0]
     )
     yield Finding(
         ok=control.server_version >= 140000, what=f"server version {version}", mend="use Postgres 14 or later"
@@ -95,13 +97,16 @@ def _publication(
             what=f"publication {name} is to be created for {len(matching)} tables",
             mend=f"let the owner of the tables run: {sql}" if matching else "no table matches `tables`: mend the globs",
         )
+        catalog = Catalog(control, name, config)
+        yield from _columns(control, config, catalog, _facts(control, catalog, matching))
         return
     missing = sorted({"insert", "update", "delete"} - found.actions)
     yield Finding(
         ok=not missing, what=f"publication {name} sends {', '.join(sorted(found.actions))}",
         mend=f"ALTER PUBLICATION {control.identifier(name)} SET (publish = 'insert, update, delete, truncate')",
     )  # fmt: skip
-    tables = Catalog(control, name, config).tables()
+    catalog = Catalog(control, name, config)
+    tables = catalog.tables()
     yield Finding(ok=bool(tables), what=f"{len(tables)} tables are captured", mend="mend `tables`, or the publication")
     published = {table.id for table in tables}
     for schema, table in matching:
@@ -114,6 +119,41 @@ def _publication(
     mapper = TypeMapper(load_types(control.query(TYPES_QUERY)), config)
     for captured in tables:
         yield _table(control, captured, mapper)
+    yield from _columns(control, config, catalog, tables)
+
+
+def _columns(
+    control: Connection, config: PostgresConfig, catalog: Catalog, tables: Sequence[CatalogTable]
+) -> Iterator[Finding]:
+    """Look at what `columns` says; nothing to tell of where it says nothing."""
+    projection = Projection(config.columns)
+    if projection.is_whole:
+        return
+    made = Tables(control, catalog, config, "", names={})
+    for pattern in made.unmatched(tables):
+        yield Finding(ok=False, what=f"{pattern} matches no column of a captured table", mend="mend or drop the glob")
+    for captured in tables:
+        try:
+            told = made.of_catalog(captured)
+        except Fatal as error:
+            yield Finding(ok=False, what=error.message, mend=error.hint)
+            continue
+        out = {column.name for column in captured.columns} - {column.name for column in told.columns}
+        disguised = [column.name for column in told.columns if column.disguised]
+        if out or disguised:
+            what = f"columns of {captured.id}: left out: {_list(sorted(out))}; disguised: {_list(disguised)}"
+            yield Finding(ok=True, what=what)
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _facts(control: Connection, catalog: Catalog, tables: Sequence[tuple[str, str]]) -> list[CatalogTable]:
+    """Return what the catalogue has of tables that are not published yet."""
+    names = (f"{control.identifier(schema)}.{control.identifier(table)}" for schema, table in tables)
+    oids = (control.query("SELECT $1::regclass::oid", [name])[0][0] or "0" for name in names)
+    return [facts for oid in oids if (facts := catalog.facts(int(oid))) is not None]
 
 
 def _table(control: Connection, table: CatalogTable, mapper: TypeMapper) -> Finding:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Container
 from enum import Enum
 
 from psycopg import OperationalError, pq
@@ -126,11 +127,12 @@ class ChunkReader:
         if self.chunk is not None and self.table is not None:
             self.take_view(self.chunk, self.table)
 
-    def read_rows(self, table: CatalogTable) -> None:
-        """Read the chunk's rows; `table` is its shape under the lock."""
+    def read_rows(self, table: CatalogTable, told: Container[str]) -> None:
+        """Read the chunk's rows; `table` is its shape under the lock. Of columns not `told`, nulls are read."""
         assert self.chunk is not None
         self.table = table
-        columns = ", ".join(map(self.connection.identifier, (column.name for column in table.columns)))
+        names = (column.name for column in table.columns)
+        columns = ", ".join(self.connection.identifier(name) if name in told else "NULL" for name in names)
         order = f" ORDER BY {', '.join(self._key_names())}" if table.key() else ""
         where = self._where(self.chunk.lower, self.chunk.upper, only=self.chunk.only)
         self._send(f"COPY (SELECT {columns} FROM {self._from()} {where}{order}) TO STDOUT", State.ROWS)

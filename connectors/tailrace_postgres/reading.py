@@ -142,8 +142,8 @@ class Reading:
         # what cannot be lost is exact.
         self._flush(view.high)
         shape = self._shapes[chunk.table.name]
-        self._made[reader] = self._tables.of_catalog(shape)
-        reader.read_rows(shape)
+        made = self._made[reader] = self._tables.of_catalog(shape)
+        reader.read_rows(shape, {column.name for column in made.columns})
 
     def _look_again(self, table: TableSnapshot) -> bool:
         """Take the table's shape from the catalogue again; False: the table is gone."""

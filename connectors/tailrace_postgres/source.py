@@ -93,6 +93,7 @@ class PostgresSource:
         opened = open_source(self._name, self._config, resume_from, self._hold)
         names: dict[str, tuple[str, str]] = {}
         tables = Tables(opened.control, opened.catalog, self._config, self._prefix, names)
+        tables.survey()
         place = Place(self._prefix, opened.cluster.database, names)
         replication = Replication(opened.replication, self._config.silence_timeout)
         reading = Reading(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from tailrace.codec.projection import Projection
 from tailrace.errors import Fatal
 from tailrace.event import Column, RowFormat, Table
 from tailrace_postgres.catalog import Catalog, CatalogColumn, CatalogTable
@@ -53,7 +54,25 @@ class Tables:
         self._topics: dict[str, str] = {}
         self._warned: set[tuple[str, str]] = set()
         self._names = names
+        self._projection = Projection(config.columns)
         self._load_types()
+
+    def survey(self) -> None:
+        """Warn of patterns for columns that match none, and raise `Fatal` where one cannot be followed.
+
+        At the start, that is: a table's first row can come much later.
+        """
+        if self._projection.is_whole:
+            return
+        tables = self._catalog.tables()
+        if unmatched := self.unmatched(tables):
+            log.warning("patterns match no column of a captured table", patterns=unmatched)
+        for table in tables:
+            self.of_catalog(table)
+
+    def unmatched(self, tables: Sequence[CatalogTable]) -> list[str]:
+        """Return the patterns for columns that match none of `tables`."""
+        return self._projection.unmatched(f"{table.id}.{column.name}" for table in tables for column in table.columns)
 
     def of_relation(self, relation: Relation) -> Table | None:
         """Return the table that a relation message describes; None: it is not captured.
@@ -114,7 +133,8 @@ class Tables:
             )
         self._names[table_id] = (schema, name)
         places = {column.name: place for place, column in enumerate(columns)}
-        return Table(table_id, topic, columns, tuple(places[column] for column in key), wire, SOURCE)
+        whole = Table(table_id, topic, columns, tuple(places[column] for column in key), wire, SOURCE)
+        return self._projection.table(whole)
 
     def _warn_of_types(self, table: str, columns: Sequence[_ColumnShape]) -> None:
         for column in columns:

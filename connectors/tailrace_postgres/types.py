@@ -36,6 +36,8 @@ SELECT t.oid::text, t.typname::text, n.nspname::text, t.typtype::text,
 """All types but the row types of tables; every column is text, or null."""
 
 _BUILT_IN_SCHEMA = "pg_catalog"
+_LIMITED_TEXTS = {"varchar", "bpchar"}
+"""Types whose modifier is their length in characters, plus four."""
 _ARRAY_SHAPES: Mapping[str, Shape] = {
     "text": "texts",
     "varchar": "texts",
@@ -102,7 +104,8 @@ class TypeMapper:
         declared = self._types.get(type_oid)
         required = not_null or (declared is not None and declared.not_null)
         schema = replace(form.schema, optional=not required, default=self._default(declared, form, default))
-        return Column(name, schema, form.decode, self._placeholders.of(form.shape), form.name)
+        placeholder = self._placeholders.of(form.shape)
+        return Column(name, schema, form.decode, placeholder, form.name, self._length(type_oid, typmod))
 
     def is_fallback(self, type_oid: int) -> bool:
         """Return whether values of this type are sent as text for want of a better form."""
@@ -128,6 +131,12 @@ class TypeMapper:
         if found.kind == "b" and found.name in EXTENSIONS:
             return EXTENSIONS[found.name](typmod)
         return replace(TEXT, fallback=True)
+
+    def _length(self, type_oid: int, typmod: int) -> int | None:
+        """Return the most characters that a type allows."""
+        found, typmod = self._base(type_oid, typmod)
+        limited = found is not None and found.schema == _BUILT_IN_SCHEMA and found.name in _LIMITED_TEXTS
+        return typmod - 4 if limited and typmod >= 4 else None
 
     def _base(self, type_oid: int, typmod: int) -> tuple[PgType | None, int]:
         """Follow domains down; only the innermost of them can have a type modifier."""

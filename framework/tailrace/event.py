@@ -30,6 +30,8 @@ class Column:
     `decode` turns the wire bytes of a non-null cell into a `Value`, and raises `BadRecord` where it cannot read them.
     `placeholder` is the value that stands for one that the database did not send (Debezium's in-band convention).
     `form` names what `decode` does, where the compiled core can do the same (`tailrace.codec.compiled`).
+    `length` is the most characters that a text of its type can have, None where there is no such bound.
+    `disguised` says that `decode` gives something else than what the database has (`tailrace.codec.projection`).
     """
 
     name: str
@@ -37,6 +39,8 @@ class Column:
     decode: Callable[[bytes], Value]
     placeholder: Value = None
     form: str = ""
+    length: int | None = None
+    disguised: bool = False
 
 
 class RowFormat(Protocol):
@@ -55,6 +59,20 @@ class KnownLayout(RowFormat, Protocol):
     """pgoutput's TupleData, or lines of COPY text."""
 
 
+@dataclass(frozen=True, slots=True)
+class NarrowFormat:
+    """Rows that have more columns on the wire than their table: it has those at `kept` of the `width` there are."""
+
+    whole: RowFormat
+    kept: tuple[int, ...]
+    width: int
+
+    def cells(self, wire: bytes) -> Sequence[Cell]:
+        """Return the cells of the columns that are kept."""
+        cells = self.whole.cells(wire)
+        return [cells[place] for place in self.kept]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """One version of a table's shape, as the database described it; compared by identity.
@@ -70,6 +88,19 @@ class Table:
     format: RowFormat
     source: Schema
     """Connect schema of the envelope's `source` block."""
+
+    @property
+    def on_the_wire(self) -> Sequence[int | None]:
+        """For each column of a row in wire form, which of `columns` it is; None: it is left out."""
+        if not isinstance(self.format, NarrowFormat):
+            return range(len(self.columns))
+        places = {wire: place for place, wire in enumerate(self.format.kept)}
+        return [places.get(wire) for wire in range(self.format.width)]
+
+    @property
+    def hides(self) -> bool:
+        """Whether a row in wire form holds what nobody may see: columns that are left out or disguised."""
+        return isinstance(self.format, NarrowFormat) or any(column.disguised for column in self.columns)
 
 
 class Origin(Protocol):

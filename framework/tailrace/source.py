@@ -8,6 +8,7 @@ from typing import ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checka
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
+from tailrace.columns import ColumnRules
 from tailrace.event import Event
 from tailrace.position import Position
 
@@ -124,6 +125,7 @@ class SourceConfig(BaseModel):
     )
     tables: list[str] = Field(["*"], description="globs of the tables to capture, schema.table")
     exclude: list[str] = Field([], description="globs of tables to leave out")
+    columns: ColumnRules = Field(ColumnRules(), description="which columns are told, and which of them in disguise")
     format: Literal["avro", "json", "json_schema"] = Field("avro", description="how keys and values are written")
     tombstones: bool = Field(
         default=True, description="write a null value after each delete, so that compaction drops the key"

@@ -212,7 +212,8 @@ class Campaign:
             others = topics.told_to_others(topics.topic(table), partition, until=ours.records)
             if ours != others:
                 self._outcome.problems.append(f"{table.name}: our reader told {ours}, aiokafka's {others}")
-        if tailed := tail_differs(topics, topics.topic(table)):
+        # On a slow machine a table may never have been written to; then there is no topic, which is no fault.
+        if partitions and (tailed := tail_differs(topics, topics.topic(table))):
             self._outcome.problems.append(tailed)
 
     def _check_slot(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:

@@ -47,10 +47,18 @@ def configuration() -> str:
 
 def _section(title: str, about: str, model: type[BaseModel]) -> Iterator[str]:
     yield f"\n## {title}\n\n{about}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n"
+    yield from _rows(model, "")
+
+
+def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    """One row for each setting, a block's own settings included."""
     for name, field in model.model_fields.items():
-        if name != "type":
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _rows(kind, f"{prefix}{name}.")
+        elif name != "type":
             meaning = (field.description or "").replace("<", "&lt;")
-            yield f"| `{name}` | {_kind(field.annotation)} | {_default(field)} | {meaning} |\n"
+            yield f"| `{prefix}{name}` | {_kind(kind)} | {_default(field)} | {meaning} |\n"
 
 
 def _kind(annotation: Any) -> str:

@@ -22,7 +22,7 @@ from tailrace.core.plan import CellPlan, Conversion, FieldPlan
 from tailrace.core.row import RowPlan
 from tailrace.core.source import SourcePlan
 from tailrace.errors import BadRecord
-from tailrace.event import Column, Event, KnownLayout, Record, Table
+from tailrace.event import Column, Event, KnownLayout, NarrowFormat, Record, Table
 from tailrace.schema import DECIMAL, VARIABLE_SCALE_DECIMAL, Schema, Value
 
 _NO_CONVERSION: tuple[Conversion, int] = ("", 0)
@@ -53,13 +53,16 @@ class CompiledEncoder:
 
     def add_table(self, table: Table, *, key_id: int | None, value_id: int, tombstones: bool) -> None:
         """Let the core encode changes of `table` from now on, if it knows the layout of its rows."""
-        if isinstance(table.format, KnownLayout):
+        wire = table.format.whole if isinstance(table.format, NarrowFormat) else table.format
+        if isinstance(wire, KnownLayout):
             names = field_names(table.columns)
             cells = [_cell_plan(column, name) for column, name in zip(table.columns, names, strict=True)]
+            places = table.on_the_wire
+            key = [places.index(place) for place in table.key]
             self._plans[table] = TablePlan(
-                RowPlan(cells, table.key, table.format.layout),
+                RowPlan([None if place is None else cells[place] for place in places], key, wire.layout),
                 SourcePlan([_field_plan(field.schema) for field in table.source.fields]),
-                key=table.key,
+                key=key,
                 key_frame=None if key_id is None else frame(key_id),
                 value_frame=frame(value_id),
                 tombstones=tombstones and key_id is not None,  # what has no key can stand for no row
@@ -83,6 +86,10 @@ def conversion(column: Column) -> tuple[Conversion, int]:
     """Return what the core calls what `decode` and the Avro writer do with the cells of a column, and its parameter."""
     schema = column.schema
     name, _, digits = column.form.partition(":")
+    if name == "constant":
+        return "constant", 0
+    if name == "truncated" and schema.type == "string":
+        return "truncated", int(digits)
     if name == "zoned_timestamp" and schema.type == "string":
         return "zoned_timestamp", int(digits)
     if name == "decimal" and schema.name == DECIMAL and decimal_scale(schema) >= 0:

@@ -18,7 +18,7 @@ _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^}]*)\}")
 _USERINFO = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/@]*$")
 """Text before a placeholder that stands in the user or password part of a URL."""
 _PASSWORD_OF_A_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/@:]*:[^/@]*$")
-_SOUNDS_SECRET = re.compile(r"(?i)pass|pwd|secret|token|key|cred|auth")
+_SOUNDS_SECRET = re.compile(r"(?i)pass|pwd|secret|token|key|cred|auth|salt")
 _BREAKS_A_URL = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=%]")
 
 

@@ -11,7 +11,7 @@ _SHORTEST = 4
 """Shorter secrets are not searched for in text: they would mask letters of ordinary words."""
 _URL_PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s@]+(?=@)")
 _KEY_VALUE_PASSWORD = re.compile(r"(?i)\b(password|passwd|secret|token)(\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s&,;'\"]+)")
-_SECRET_KEY = re.compile(r"(?i)password|passwd|secret|token|credential|private_key")
+_SECRET_KEY = re.compile(r"(?i)password|passwd|secret|token|credential|private_key|\bsalt\b")
 
 
 class Masker:

@@ -19,6 +19,8 @@ cdef enum Conversion:
     TIMESTAMP_MILLIS
     TIMESTAMP_MICROS
     ZONED_TIMESTAMP
+    TRUNCATED
+    CONSTANT  # the plan's placeholder, whatever the cell says
 
 
 cdef bint write_cell(

@@ -11,6 +11,7 @@
     TIME_…            HH:MM:SS[.f…]                        => long since midnight
     TIMESTAMP_…       YYYY-MM-DD HH:MM:SS[.f…]             => long since 1970
     ZONED_TIMESTAMP   YYYY-MM-DD HH:MM:SS[.f…]+00          => string YYYY-MM-DDTHH:MM:SS.ffffffZ, `parameter` digits
+    TRUNCATED         UTF-8                                => string of the first `parameter` characters
 
 Anything else (infinity, NaN, BC, years of five digits, text that is malformed or out of range) is not refused here but
 left to the column's Python function, which reads it or says what is wrong with it: `write_cell` returns False and has
@@ -64,6 +65,8 @@ cdef bint write_cell(
         return clock(text, size, &number) and put_long(number // 1000, out)
     elif conversion == BYTEA:
         return write_bytea(text, size, out)
+    elif conversion == TRUNCATED:
+        return is_utf8(text, size) and write_text(text, start_of(text, size, parameter), out)
     return False
 
 
@@ -150,6 +153,17 @@ cdef bint write_text(const unsigned char* text, Py_ssize_t size, Output out) exc
     out.put_long(size)
     out.put(text, size)
     return True
+
+
+cdef Py_ssize_t start_of(const unsigned char* text, Py_ssize_t size, int characters) noexcept:
+    """Return how many octets the first `characters` of UTF-8 take: all but those that go on begin one."""
+    cdef Py_ssize_t at
+    for at in range(size):
+        if text[at] & 0xC0 != 0x80:
+            if characters == 0:
+                return at
+            characters -= 1
+    return size
 
 
 cdef bint is_utf8(const unsigned char* text, Py_ssize_t size) noexcept:

@@ -42,7 +42,7 @@ cdef class Plain:
 
     def __cinit__(self, table):
         self.table = table
-        self.key = b"" if table is None else bytes([index in table.key for index in range(len(table.columns))])
+        self.key = b"" if table is None else bytes([place in table.key for place in table.on_the_wire])
 
 
 def drain(get_copy_data, list received not None, Py_ssize_t most, Py_ssize_t most_bytes):

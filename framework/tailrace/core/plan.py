@@ -22,17 +22,20 @@ Conversion: TypeAlias = Literal[
     "timestamp_millis",
     "timestamp_micros",
     "zoned_timestamp",
+    "truncated",
+    "constant",
 ]
-"""How the text of a cell becomes Avro; "" leaves it to Python. See `cell.pyx`."""
+"""How the text of a cell becomes Avro; "" leaves it to Python. "constant": by `placeholder`. See `cell.pyx`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CellPlan:
     """How the cells of one column are written.
 
-    `parameter` is what `conversion` needs to know: bits, digits or a scale. `branch` is the octet before a value of a
-    nullable column, None elsewhere. `null` and `placeholder` are the whole pieces for a null and for a value that was
-    not sent. `write` makes the piece of any cell, or raises what is wrong with it. `name` is the field's, as JSON.
+    `parameter` is what `conversion` needs to know: bits, digits, characters or a scale. `branch` is the octet before a
+    value of a nullable column, None elsewhere. `null` and `placeholder` are the whole pieces for a null and for a value
+    that was not sent. `write` makes the piece of any cell, or raises what is wrong with it. `name` is the field's, as
+    JSON.
     """
 
     conversion: Conversion

@@ -22,6 +22,7 @@ cdef struct Column:
     int branch  # the octet before a value of a nullable column, else -1
     bint required
     bint is_key
+    bint is_left_out
     Py_ssize_t start  # where its piece of the row written last begins in the output,
     Py_ssize_t end  # and where it ends
 

@@ -35,13 +35,16 @@ CONVERSIONS = {
     "timestamp_millis": conversions.TIMESTAMP_MILLIS,
     "timestamp_micros": conversions.TIMESTAMP_MICROS,
     "zoned_timestamp": conversions.ZONED_TIMESTAMP,
+    "truncated": conversions.TRUNCATED,
+    "constant": conversions.CONSTANT,
 }
 
 
 cdef class RowPlan:
     """Writes the rows of one version of a table.
 
-    `cells` has one `CellPlan` (see `tailrace.core.plan`) for each column; `key` the indexes of the key's columns;
+    `cells` has one `CellPlan` (see `tailrace.core.plan`) for each column of the wire, or None for one that is left out;
+    `key` the indexes of the key's columns;
     `layout` is "tuple" for TupleData, "copy" for lines of COPY text.
     """
 
@@ -61,6 +64,9 @@ cdef class RowPlan:
         cdef Column* column
         for index, plan in enumerate(cells):
             column = &self.columns[index]
+            if plan is None:
+                column.is_left_out = True
+                continue
             column.conversion = CONVERSIONS[plan.conversion]
             column.parameter = plan.parameter
             column.branch = -1 if plan.branch is None else plan.branch
@@ -69,10 +75,10 @@ cdef class RowPlan:
             if not 0 <= index < self.count:
                 raise IndexError(index)
             self.columns[index].is_key = True
-        self.nulls = [bytes(plan.null) for plan in cells]
-        self.placeholders = [bytes(plan.placeholder) for plan in cells]
-        self.writers = [plan.write for plan in cells]
-        self.names = [bytes(plan.name) for plan in cells]
+        self.nulls = [b"" if plan is None else bytes(plan.null) for plan in cells]
+        self.placeholders = [b"" if plan is None else bytes(plan.placeholder) for plan in cells]
+        self.writers = [None if plan is None else plan.write for plan in cells]
+        self.names = [b"" if plan is None else bytes(plan.name) for plan in cells]
         self.unsent = []
 
     def __dealloc__(self):
@@ -86,7 +92,11 @@ cdef class RowPlan:
         cdef int index
         if not self.cut(wire, len(wire), lending=False) or not self.write_after(out):
             return None
-        return [out.octets(self.columns[index].start, self.columns[index].end) for index in range(self.count)]
+        return [
+            out.octets(self.columns[index].start, self.columns[index].end)
+            for index in range(self.count)
+            if not self.columns[index].is_left_out
+        ]
 
     cdef bint cut(self, const unsigned char* wire, Py_ssize_t size, bint lending) except -1:
         """Find the cells of a row in its bytes, which must stay where they are; False where they do not fit."""
@@ -160,6 +170,8 @@ cdef class RowPlan:
         cdef const Cell* cell
         for index in range(self.count):
             cell = &self.lenders[index]
+            if self.columns[index].is_left_out:
+                continue
             if cell.kind == UNSENT_CELL or (cell.kind == NULL_CELL and self.is_needed(index)):
                 return False
             self.write_cell(index, cell, out)
@@ -171,6 +183,8 @@ cdef class RowPlan:
         cdef const Cell* cell
         for index in range(self.count):
             cell = &self.cells[index]
+            if self.columns[index].is_left_out:
+                continue
             if cell.kind == NULL_CELL and self.columns[index].required:
                 return False
             if cell.kind == UNSENT_CELL:
@@ -189,7 +203,7 @@ cdef class RowPlan:
         column.start = out.size
         if cell.kind == NULL_CELL:
             out.put_bytes(<bytes>self.nulls[index])
-        elif cell.kind == UNSENT_CELL:
+        elif cell.kind == UNSENT_CELL or column.conversion == conversions.CONSTANT:
             out.put_bytes(<bytes>self.placeholders[index])
         else:
             if column.branch >= 0:

@@ -12,7 +12,7 @@ import structlog
 
 from tailrace.codec.encoder import ChangeEncoder
 from tailrace.errors import BadRecord
-from tailrace.event import Cell, Change, Event, Record
+from tailrace.event import Cell, Change, Column, Event, Record
 from tailrace.transform import Transform
 
 log = structlog.get_logger()
@@ -27,7 +27,8 @@ class BadRecords:
     """Carries out a connector's `errors` policy; counts what it lets pass.
 
     A dead letter's value is JSON: table, op, the error, and the cells of both rows as the database sent them, text
-    where it is UTF-8 and `{"base64": ...}` elsewhere. Its headers are those of Kafka Connect's dead-letter queue.
+    where it is UTF-8 and `{"base64": ...}` elsewhere; columns in disguise wear it here too. Its headers are those of
+    Kafka Connect's dead-letter queue.
     """
 
     def __init__(self, connector: str, policy: ErrorPolicy, topic: str) -> None:
@@ -127,8 +128,17 @@ def _cells(change: Change, wire: bytes | None) -> object:
     try:
         cells = change.table.format.cells(wire)
     except BadRecord:
-        return _readable(wire)
-    return {column.name: _readable(cell) for column, cell in zip(change.table.columns, cells, strict=False)}
+        return None if change.table.hides else _readable(wire)
+    return {column.name: _shown(column, cell) for column, cell in zip(change.table.columns, cells, strict=False)}
+
+
+def _shown(column: Column, cell: Cell) -> object:
+    if not column.disguised or not isinstance(cell, bytes):
+        return _readable(cell)
+    try:
+        return column.decode(cell)
+    except BadRecord:
+        return None
 
 
 def _readable(cell: Cell) -> object:

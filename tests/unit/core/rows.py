@@ -8,6 +8,8 @@ from struct import pack
 
 from hypothesis import strategies as st
 
+from tailrace.codec.projection import Projection
+from tailrace.columns import ColumnRules
 from tailrace.event import Change, Event, Op, Table
 from tailrace.schema import UNAVAILABLE, Field, Schema, Unavailable, Value
 from tailrace.source import SourceConfig
@@ -106,15 +108,29 @@ class Spot:
         return ["shop", change.at, None if change.at % 3 == 0 else f"[{change.at}]", 7]
 
 
+DISGUISES: dict[str, object] = {
+    "mask": 5, "hash": {"algorithm": "md5", "salt": "pepper"}, "truncate": 3
+}  # fmt: skip
+
+
 @lru_cache(maxsize=500)
-def table(columns: tuple[tuple[str, bool], ...], key: tuple[int, ...], layout: str) -> Table:
+def table(
+    columns: tuple[tuple[str, bool], ...], key: tuple[int, ...], layout: str, treated: tuple[str, ...] = ()
+) -> Table:
+    """`treated` says of each column "", "exclude", or one of `DISGUISES`, which texts wear only."""
     mapper = TypeMapper(CATALOG, SourceConfig(type="postgres"))
     made = tuple(
         mapper.column(f"c{index}\u00e4", *TYPES[spelling], not_null=required, default=None)
         for index, (spelling, required) in enumerate(columns)
     )
     form = TupleFormat("a.t", len(made)) if layout == "tuple" else CopyFormat("a.t", len(made))
-    return Table("a.t", "shop.a.t", made, key, form, SOURCE)
+    shape = Table("a.t", "shop.a.t", made, key, form, SOURCE)
+    rules: dict[str, dict[str, object]] = {"mask": {}, "hash": {}, "truncate": {}}
+    for column, treatment in zip(made, treated, strict=False):
+        if treatment in rules and column.schema.type == "string":
+            rules[treatment][f"a.t.{column.name}"] = DISGUISES[treatment]
+    excluded = [f"a.t.{made[place].name}" for place, treatment in enumerate(treated) if treatment == "exclude"]
+    return Projection(ColumnRules.model_validate({**rules, "exclude": excluded})).table(shape)
 
 
 def tuple_data(row: Sequence[bytes | None | Unavailable]) -> bytes:
@@ -144,7 +160,11 @@ def batches(draw: st.DrawFn) -> list[Event]:
     columns = draw(st.lists(st.tuples(st.sampled_from(sorted(TYPES)), st.booleans()), min_size=1, max_size=5))
     key = draw(st.lists(st.integers(0, len(columns) - 1), unique=True, max_size=2))
     layout = draw(st.sampled_from(["tuple", "copy"]))
-    shape = table(tuple(columns), tuple(key), layout)
+    treatments = [
+        draw(st.sampled_from(["", "", "hash"] if place in key else ["", "", "exclude", *DISGUISES]))
+        for place in range(len(columns))
+    ]
+    shape = table(tuple(columns), tuple(key), layout, tuple(treatments))
     some = [cells(spelling) for spelling, _ in columns]
     missing = st.sampled_from([None, UNAVAILABLE] if layout == "tuple" else [None])
     whole = st.tuples(*some)

@@ -105,3 +105,28 @@ def test_escapes_in_the_row_before_and_in_the_row_after_do_not_mix(tmp_path: Pat
     encoder = encoder_with_core(tmp_path)
     by_twin, by_core = list(encoder.encode(events)), list(encoder.encode(events))
     assert by_core[0].value == by_twin[0].value
+
+
+def test_columns_in_disguise_are_not_left_to_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = (("int8", True), ("text", False), ("uuid", True), ("bytea", True), ("text", True), ("text", False))
+    treated = ("", "mask", "mask", "exclude", "truncate", "truncate")
+    shape = table(columns, (0,), "tuple", treated)
+    secrets = [b"hidden", b"no uuid", b"no bytea"]
+    row = tuple_data([b"7", *secrets, "größer".encode(), "\U0001f600\U0001f600".encode()])
+    events: list[Event] = [
+        Change(shape, "c", None, row, origin=Spot(), at=1),
+        Change(shape, "u", row, tuple_data([b"7", UNAVAILABLE, b"x", UNAVAILABLE, b"ab", None]), origin=Spot(), at=2),
+    ]
+    asked: list[object] = []
+    monkeypatch.setattr(compiled, "_refusing", partial(noting, asked))
+    encoder = encoder_with_core(tmp_path)
+    first = list(encoder.encode(events))
+    asked.clear()
+    monkeypatch.setattr(encoder, "_records", left_over)
+    again = list(encoder.encode(events))
+    assert [(one.key, one.value, one.headers) for one in again] == [(one.key, one.value, one.headers) for one in first]
+    assert not [asking for asking in asked if isinstance(asking, bytes)]
+    value = again[0].value or b""
+    assert b"*****" in value
+    assert "grö".encode() in value
+    assert not [secret for secret in [*secrets, "größ".encode()] if secret in value]

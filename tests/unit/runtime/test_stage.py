@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import pytest
 
 from tailrace.codec.encoder import ChangeEncoder
+from tailrace.codec.projection import Projection
+from tailrace.columns import ColumnRules
 from tailrace.errors import BadRecord
 from tailrace.event import Cell, Change, Column, Table
 from tailrace.log.store.backend import BundledLog
@@ -23,6 +26,16 @@ SOURCE = Schema("struct", name="x.Source", fields=(Field("ts_ms", Schema("int64"
 class Comma:
     def cells(self, wire: bytes) -> Sequence[Cell]:
         return wire.split(b",")
+
+
+class Padded:
+    """Rows of three columns and one more that nobody may see."""
+
+    def cells(self, wire: bytes) -> Sequence[Cell]:
+        cells = [*wire.split(b","), b"secret"]
+        if len(cells) != 4:
+            raise BadRecord("not three columns")
+        return cells
 
 
 class Here:
@@ -93,6 +106,21 @@ def test_a_dead_letter_holds_what_the_database_sent(encoder: ChangeEncoder) -> N
     assert headers["__connect.errors.topic"] == b"shop.public.t"
     assert headers["__connect.errors.connector.name"] == b"shop"
     assert headers["__connect.errors.exception.message"] == told["error"].encode()
+
+
+@pytest.mark.parametrize(
+    ("row", "after"),
+    [(b"2,\xffx,secret", {"id": "2", "n": {"base64": "/3g="}, "name": "***"}), (b"2,1", None)],
+)
+def test_a_dead_letter_keeps_disguises(encoder: ChangeEncoder, row: bytes, after: object) -> None:
+    name = Column("name", Schema("string"), bytes.decode)
+    whole = replace(TABLE, columns=(*TABLE.columns, name, replace(name, name="gone")), format=Padded())
+    rules = ColumnRules.model_validate({"mask": {"*.name": 3}, "exclude": ["*.gone"]})
+    told = Projection(rules).table(whole)
+    stage, _ = stage_of(encoder, "dead_letter")
+    [letter] = stage([Change(told, "c", None, row, origin=Here())])
+    assert json.loads(letter.value or b"")["after"] == after
+    assert b"secret" not in (letter.value or b"") + repr(letter.headers).encode()
 
 
 def test_transforms_change_and_drop(encoder: ChangeEncoder) -> None:
