@@ -128,10 +128,12 @@ def last_commit(log_path: Path, topic: str) -> float:
 
 
 def drop_slot(connection: psycopg.Connection[Any], slot: str) -> None:
-    """Drop a slot as soon as its walsender is gone."""
+    """Drop a slot as soon as its walsender is gone, if it is still there."""
     for _ in range(200):
         try:
-            connection.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+            connection.execute(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", [slot]
+            )
         except psycopg.errors.ObjectInUse:
             time.sleep(0.05)
         else:

@@ -38,22 +38,25 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tailrace"
 
 
-def install() -> Installation:
-    """Return the installation, made first if it is not there; safe to run from several processes at once."""
-    installed = find()
+def install(source: Path = SOURCE) -> Installation:
+    """Return the installation, made first if it is not there; safe to run from several processes at once.
+
+    `source` is the Java program that is compiled.
+    """
+    installed = find(source)
     installed.jars.parent.mkdir(parents=True, exist_ok=True)
     if not installed.jars.is_dir():
         _fetch_jars(installed.jars)
     if not installed.classes.is_dir():
-        _compile(installed)
+        _compile(installed, source)
     return installed
 
 
-def find() -> Installation:
+def find(source: Path = SOURCE) -> Installation:
     """Return where the installation lies, or would lie."""
     folder = cache_folder() / REQUIREMENT.replace("==", "-")
-    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
-    return Installation(jars=folder / "jars", classes=folder / f"oracle-{digest}")
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    return Installation(jars=folder / "jars", classes=folder / f"{source.stem.lower()}-{digest}")
 
 
 def missing() -> str:
@@ -76,10 +79,10 @@ def _fetch_jars(jars: Path) -> None:
         _publish(unpacked, jars)
 
 
-def _compile(installed: Installation) -> None:
+def _compile(installed: Installation, source: Path) -> None:
     with tempfile.TemporaryDirectory(dir=installed.jars.parent) as work:
         classes = Path(work) / "classes"
-        javac = ["javac", "-nowarn", "-proc:none", "-cp", f"{installed.jars}/*", "-d", str(classes), str(SOURCE)]
+        javac = ["javac", "-nowarn", "-proc:none", "-cp", f"{installed.jars}/*", "-d", str(classes), str(source)]
         subprocess.run(javac, check=True)
         _publish(classes, installed.classes)
 
