@@ -52,8 +52,13 @@ class TailraceRun:
 class Tailrace:
     """Source and encoder in this process, driven by hand: poll, encode, ack."""
 
-    def __init__(self, url: str, folder: Path, *, heartbeat_interval: float = 0) -> None:
-        settings = {"url": url, "topic_prefix": PREFIX, "tables": ["app.*"], "heartbeat_interval": heartbeat_interval}
+    def __init__(
+        self, url: str, folder: Path, *, heartbeat_interval: float = 0, columns: Mapping[str, object] | None = None
+    ) -> None:
+        settings = {
+            "url": url, "topic_prefix": PREFIX, "tables": ["app.*"], "heartbeat_interval": heartbeat_interval,
+            "columns": columns or {},
+        }  # fmt: skip
         config = PostgresConfig.model_validate(settings)
         self.run = TailraceRun(BundledRegistry(folder / "registry"))
         self._source = PostgresSource("shop", config)
