@@ -51,7 +51,7 @@ def main() -> None:
         [*streams.medians(), *snapshots.medians()],
         about=__doc__ or "",
         goals=[_goal(streams, 6), _goal(snapshots, 8)],
-        runs=[*streams.every_run(), *snapshots.every_run()],
+        every_run=[*streams.every_run(), *snapshots.every_run()],
         parameters=vars(given),
         debezium=debezium.REQUIREMENT,
     )

@@ -47,7 +47,7 @@ def main() -> None:
         [row for contest in contests for row in contest.medians()],
         about=__doc__ or "",
         goals=[goal for contest in contests for goal in _goals(contest)],
-        runs=[row for contest in contests for row in contest.every_run()],
+        every_run=[row for contest in contests for row in contest.every_run()],
         parameters=vars(given),
     )
 
