@@ -126,7 +126,8 @@ def publish(
     RESULTS.mkdir(exist_ok=True)
     result = {
         "question": question, "about": about.strip().split("\n\n")[0], "machine": machine(),
-        "parameters": dict(parameters or {}), "rows": list(rows), "goals": told, "figures": figures, "runs": list(every_run),
+        "parameters": dict(parameters or {}), "rows": list(rows), "goals": told, "figures": figures,
+        "runs": list(every_run),
     }  # fmt: skip
     (RESULTS / f"{question}.json").write_text(json.dumps(result, indent=2, default=str) + "\n")
     print(f"kept in benchmarks/results/{question}.json")
