@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
@@ -94,6 +94,29 @@ class Reporting(Protocol):
     def report(self) -> Report:
         """Return the state as known now, without asking the other side."""
         ...
+
+
+class Recalled(NamedTuple):
+    """A record of the log, decoded: key and value as `tailrace.codec.decoder` has them."""
+
+    key: object
+    value: object
+
+
+Recall: TypeAlias = Callable[[str], Iterator[Recalled]]
+"""Yields the committed records of a topic from its start, in order; nothing where there is no such topic."""
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """A source that keeps what it has to remember in a topic of its own, as `Message`s among its other items.
+
+    Items and position are committed together, so the topic, read to its end, is what the source knew at the position.
+    Such topics are named `__tailrace-…`: logs keep them whole, in one partition.
+    """
+
+    def recall_with(self, recall: Recall) -> None:
+        """Take the reader of the log; called once, before `open`. It may be used while `open` runs, not before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from tailrace.log.backend import LogBackend, TakesBlocks
 from tailrace.runtime.logs import LogSettings
 from tailrace.runtime.offsets import FileOffsets
 from tailrace.runtime.plugins import find_plugin, plugin_config
+from tailrace.runtime.recollection import recall
 from tailrace.runtime.stage import BadRecords, ChangeStage
 from tailrace.runtime.state import Kind
 from tailrace.runtime.task import Pace
 from tailrace.sink import OffsetsBeside, Sink, SinkConfig
-from tailrace.source import Source, SourceConfig
+from tailrace.source import Recalling, Source, SourceConfig
 from tailrace.transform import Transform
 
 
@@ -183,8 +185,11 @@ def _source_task(spec: TaskSpec) -> Task:
     blocks = log.partition_count if isinstance(log, TakesBlocks) else None
     encoder = ChangeEncoder(log.registry(), config, partitions=blocks)
     bad_records = BadRecords(spec.name, config.errors, f"{config.topic_prefix}.dead-letter")
+    source = build_source(spec, config)
+    if isinstance(source, Recalling):
+        source.recall_with(partial(recall, log))
     return Task(
-        source=build_source(spec, config),
+        source=source,
         stage=ChangeStage(encoder, bad_records, build_transforms(spec)),
         sink=log.writer(),
         pace=Pace(config.commit_interval, config.commit_bytes),

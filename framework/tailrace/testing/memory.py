@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
 
 from tailrace.errors import Retriable
+from tailrace.event import Message
 from tailrace.position import Position
+from tailrace.source import Recalled
 
 T = TypeVar("T")
 
@@ -41,6 +43,12 @@ class MemorySink(Generic[T]):
         self._pending = []
         self.position = position
         self.commits += 1
+
+    def recall(self, topic: str) -> Iterator[Recalled]:
+        """Yield the committed messages of `topic`, as a log does to a `Recalling` source."""
+        for item in self.committed:
+            if isinstance(item, Message) and item.topic == topic:
+                yield Recalled(dict(item.key), dict(item.value))
 
     def close(self) -> None:
         """Give up being the writer."""

@@ -14,6 +14,10 @@ Cleanup: TypeAlias = Literal["delete", "compact", "compact,delete"]
 
 MEBIBYTE = 1024 * 1024
 
+INTERNAL = "__tailrace-"
+"""How the names of topics begin that sources keep for themselves."""
+_KEPT_WHOLE = {"partitions": 1, "cleanup": "delete", "retention_hours": None, "retention_bytes": None}
+
 
 class TopicSettings(BaseModel):
     """What can be set for the whole log, and for single topics."""
@@ -78,6 +82,8 @@ class BundledLogConfig(TopicSettings):
     def for_topic(self, topic: str) -> TopicSettings:
         """Return the settings of `topic`."""
         own = {name: getattr(self, name) for name in TopicSettings.model_fields}
+        if topic.startswith(INTERNAL):
+            return TopicSettings(**(own | _KEPT_WHOLE))
         for glob, overrides in self.topics.items():
             if fnmatchcase(topic, glob):
                 return TopicSettings(**(own | overrides.model_dump(exclude_none=True)))
