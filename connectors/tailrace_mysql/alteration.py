@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-from tailrace_mysql.collation import charset_name
 from tailrace_mysql.clause import Name, read_default, read_qualified
+from tailrace_mysql.collation import charset_name
 from tailrace_mysql.datatype import Definition, read_definition
 from tailrace_mysql.declaration import Default
 from tailrace_mysql.statement import Dialect, Words
@@ -122,7 +122,7 @@ Alteration: TypeAlias = (
     PutColumn | DropColumn | RenameColumn | SetDefault | SetInvisible | AddIndex | DropIndex | RenameIndex | SetCharset
     | SetTableComment | SetVersioning
 )  # fmt: skip
-Constraint: TypeAlias = Callable[[Words], "AddIndex | bool | None"]
+Constraint: TypeAlias = Callable[[Words], "AddIndex | Literal[False] | None"]
 
 _PARTITIONS = frozenset({
     "PARTITION", "COALESCE", "TRUNCATE", "REORGANIZE", "EXCHANGE", "ANALYZE", "CHECK", "OPTIMIZE", "REBUILD", "REPAIR",
@@ -136,7 +136,7 @@ def read_alterations(
     """Read the clauses of ALTER TABLE, and the table's new name if they have one."""
     found: list[Alteration] = []
     rename: Name | None = None
-    while not words.ended:
+    while not words.ended():
         if words.accept("RENAME"):
             renamed = _rename(words)
             if isinstance(renamed, tuple):
@@ -147,7 +147,7 @@ def read_alterations(
             break  # nothing else may follow, and no column changes
         else:
             found += _clause(words, dialect, constraint)
-        if not words.ended and not words.accept(",") and not _is_option(words):
+        if not words.ended() and not words.accept(",") and not _is_option(words):
             raise words.unread("a clause")
     return tuple(found), rename
 
@@ -325,10 +325,10 @@ def read_table_option(words: Words) -> SetCharset | SetTableComment | None:
     if words.accept("COMMENT"):
         words.accept("=")
         return SetTableComment(words.string())
-    if words.ended:
+    if words.ended():
         return None
     words.take()
-    while not words.ended and not words.sees(",") and not _is_option(words):
+    while not words.ended() and not words.sees(",") and not _is_option(words):
         words.skip_one()
     return None
 

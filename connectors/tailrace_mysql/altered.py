@@ -23,8 +23,8 @@ from tailrace_mysql.alteration import (
     SetTableComment,
     SetVersioning,
 )
-from tailrace_mysql.collation import charset_of_collation
 from tailrace_mysql.clause import Name
+from tailrace_mysql.collation import charset_of_collation
 from tailrace_mysql.datatype import CHARACTER_TYPES, Definition, in_charset, settle
 from tailrace_mysql.ddl import CreateTable
 from tailrace_mysql.declaration import DeclaredColumn, DeclaredDatabase, DeclaredTable, Index

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tailrace_mysql.collation import charset_name, charset_of_collation, longest
 from tailrace_mysql.clause import read_default, skip_check, skip_references
+from tailrace_mysql.collation import charset_name, charset_of_collation, longest
 from tailrace_mysql.declaration import DeclaredColumn
 from tailrace_mysql.statement import Words
 
@@ -63,7 +63,7 @@ def read_definition(words: Words, name: str, *, mariadb: bool) -> Definition:
     """Read a type and the attributes behind it, up to FIRST, AFTER, a comma or the end; raises `UnreadDdl`."""
     draft = _Draft(words)
     _read_type(draft, mariadb=mariadb)
-    while not (words.ended or words.sees(",") or words.sees(")") or words.sees("FIRST") or words.sees("AFTER")):
+    while not (words.ended() or words.sees(",") or words.sees(")") or words.sees("FIRST") or words.sees("AFTER")):
         _read_attribute(draft)
     return Definition(DeclaredColumn(name=name, **draft.traits), **draft.flags)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from tailrace_mysql.alteration import (
     AddIndex,
@@ -24,6 +24,7 @@ from tailrace_mysql.alteration import (
 from tailrace_mysql.clause import Name, read_qualified
 from tailrace_mysql.datatype import Definition, read_definition
 from tailrace_mysql.statement import Dialect, Words
+
 
 @dataclass(frozen=True, slots=True)
 class CreateTable:
@@ -94,9 +95,9 @@ def read_ddl(sql: str, dialect: Dialect) -> Ddl | None:
 def table_named(sql: str, dialect: Dialect) -> Name | None:
     """Return the table that a CREATE or ALTER TABLE is about, where just its beginning can be read."""
     words = Words(sql, dialect)
-    while not words.ended and not words.accept("TABLE"):
+    while not words.ended() and not words.accept("TABLE"):
         words.take()
-    if words.ended:
+    if words.ended():
         return None
     _exists(words)
     return read_qualified(words)
@@ -124,7 +125,7 @@ def _create_index(words: Words, *, unique: bool) -> AlterTable:
     name = words.name()
     while not words.accept("ON"):
         words.take()  # USING BTREE
-        if words.ended:
+        if words.ended():
             raise words.unread("ON")
     table = read_qualified(words)
     return AlterTable(table, (read_index(words, unique=unique, name=name),))
@@ -146,7 +147,7 @@ def _create_table(words: Words, dialect: Dialect) -> CreateTable:
             if not words.accept(",") and not words.sees(")"):
                 raise words.unread('"," or ")"')
     charset, comment, versioned = _table_options(words)
-    is_select = not words.ended and words.sees("SELECT")
+    is_select = not words.ended() and words.sees("SELECT")
     return CreateTable(
         name,
         tuple(columns),
@@ -166,14 +167,14 @@ def _read_element(words: Words, dialect: Dialect, columns: list[Definition], ind
         words.skip_clause()
         return True
     if (index := read_constraint(words)) is not None:
-        if index:
+        if isinstance(index, AddIndex):
             indexes.append(index)
         return False
     columns.append(read_definition(words, words.name(), mariadb=dialect.mariadb))
     return False
 
 
-def read_constraint(words: Words) -> AddIndex | bool | None:
+def read_constraint(words: Words) -> AddIndex | Literal[False] | None:
     """Read an index or constraint; False for one that makes no rows unique or found, None where a column comes."""
     named = ""
     if words.accept("CONSTRAINT"):
@@ -201,7 +202,7 @@ def _table_options(words: Words) -> tuple[SetCharset | None, str, bool]:
     """Read what follows the elements: the character set and comment, and whether old rows are kept."""
     charset: SetCharset | None = None
     comment, versioned = "", False
-    while not (words.ended or words.next.upper in _ENDS_OPTIONS):
+    while not (words.ended() or words.next.upper in _ENDS_OPTIONS):
         if words.accept(","):
             continue
         versioned |= words.accept("WITH", "SYSTEM", "VERSIONING")
@@ -210,7 +211,7 @@ def _table_options(words: Words) -> tuple[SetCharset | None, str, bool]:
             charset = option if charset is None else charset.with_more(option)
         elif isinstance(option, SetTableComment):
             comment = option.comment
-    if not words.ended and not words.sees("SELECT"):
+    if not words.ended() and not words.sees("SELECT"):
         words.accept_any("IGNORE", "REPLACE")
         words.accept("AS")
     return charset, comment, versioned
@@ -222,8 +223,7 @@ _ENDS_OPTIONS = frozenset({"PARTITION", "SELECT", "AS", "IGNORE", "REPLACE", "ST
 def _alter(words: Words, dialect: Dialect) -> Ddl | None:
     if words.accept_any("DATABASE", "SCHEMA"):
         named = words.next.kind == "name" or words.next.upper not in _DATABASE_OPTIONS
-        name = words.name() if named else None
-        return SetDatabase(name, _database_charset(words))
+        return SetDatabase(words.name() if named else None, _database_charset(words))
     while words.accept_any("ONLINE", "OFFLINE", "IGNORE"):
         pass
     if not words.accept("TABLE"):
@@ -239,7 +239,7 @@ _DATABASE_OPTIONS = frozenset({"DEFAULT", "CHARACTER", "CHARSET", "CHAR", "COLLA
 
 def _database_charset(words: Words) -> SetCharset:
     charset = SetCharset(None, None)
-    while not words.ended:
+    while not words.ended():
         option = read_table_option(words)
         charset = charset.with_more(option) if isinstance(option, SetCharset) else charset
     return charset
@@ -251,9 +251,9 @@ def _drop(words: Words, _: Dialect) -> Ddl | None:
         return DropDatabase(words.name())
     if words.accept("INDEX"):
         _exists(words)
-        name = words.name()
+        index = words.name()
         words.expect("ON")
-        return AlterTable(read_qualified(words), (DropIndex(name),))
+        return AlterTable(read_qualified(words), (DropIndex(index),))
     if not words.accept_any("TABLE", "TABLES"):
         return None  # a temporary table, a view, a routine
     _exists(words)

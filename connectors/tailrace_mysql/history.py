@@ -1,8 +1,9 @@
 """The schema history: how every table was declared, at each place of the binlog.
 
-`History` holds the tables as of the place where the stream stands; `apply` takes a DDL statement, and returns what became of the
-tables that it touched. Each of these goes into a topic of its own, in the order of the stream and so in one commit with
-the position: read again up to the version that the position names, the topic gives the state at that position.
+`History` holds the tables as of the place where the stream stands; `apply` takes a DDL statement, and returns what
+became of the tables that it touched. Each of these goes into a topic of its own, in the order of the stream and so in
+one commit with the position: read again up to the version that the position names, the topic gives the state at that
+position.
 
     <topic> __tailrace-schema-history.<connector>
     key     {"connector"}
@@ -20,7 +21,7 @@ from typing import cast
 
 from tailrace.errors import Fatal
 from tailrace.event import Message
-from tailrace.schema import Field, Schema
+from tailrace.schema import Field, Schema, Value
 from tailrace.source import Recalled
 from tailrace_mysql.altered import altered, created, renamed, resolved
 from tailrace_mysql.clause import Name
@@ -136,7 +137,7 @@ class History:
         """Return the event that keeps an entry; counts it."""
         self.version += 1
         state = entry.state
-        value = {
+        value: dict[str, Value] = {
             "version": self.version,
             "database": entry.database,
             "table": entry.table,
@@ -177,24 +178,23 @@ class History:
             self._set(table_of(state))
 
     def _follow(self, statement: Ddl | None, database: str) -> tuple[Entry, ...]:
+        entries: Iterable[Entry] = ()
         match statement:
             case CreateTable():
-                return self._create(statement, database)
+                entries = self._create(statement, database)
             case AlterTable():
-                return self._alter(statement, database)
+                entries = self._alter(statement, database)
             case DropTables():
                 names = [self._named(name, database) for name in statement.names]
-                return tuple(self.forget(*name) for name in names if self._key(*name) in self._tables)
+                entries = [self.forget(*name) for name in names if self._key(*name) in self._tables]
             case RenameTables():
-                return tuple(
-                    entry for old, new in statement.pairs for entry in self._rename(self._named(old, database), new)
-                )
+                for old, new in statement.pairs:
+                    entries = [*entries, *self._rename(self._named(old, database), new, database)]
             case SetDatabase():
-                return self._alter_database(statement, database)
+                entries = self._alter_database(statement, database)
             case DropDatabase():
-                return self._drop_database(statement.name)
-            case None:
-                return ()
+                entries = self._drop_database(statement.name)
+        return tuple(entries)
 
     def _create(self, statement: CreateTable, database: str) -> tuple[Entry, ...]:
         name = self._named(statement.name, database)
@@ -217,17 +217,17 @@ class History:
         if changed != table:
             entries.append(self._set(changed))
         if statement.rename is not None:
-            entries += self._rename(name, statement.rename)
+            entries += self._rename(name, statement.rename, database or name[0])
         return tuple(entries)
 
-    def _rename(self, old: tuple[str, str], new: Name) -> tuple[Entry, ...]:
+    def _rename(self, old: tuple[str, str], new: Name, database: str) -> tuple[Entry, ...]:
         table = self.table(*old)
+        target = self._named(new, database)
         if table is None:
-            target = self._named(new, old[0])
             # Something that is not known takes the place of what was known under that name.
             return (self.forget(*target),) if self._key(*target) in self._tables else ()
         gone = self.forget(*old)
-        return (gone, replace(self._set(renamed(table, new)), was=table))
+        return (gone, replace(self._set(renamed(table, target)), was=table))
 
     def _alter_database(self, statement: SetDatabase, database: str) -> tuple[Entry, ...]:
         name = statement.name or database

@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
+from sqlglot import TokenType
 from sqlglot.dialects.mysql import MySQL
 from sqlglot.errors import TokenError
-from sqlglot.tokens import TokenType
 
 from tailrace.errors import TailraceError
 
@@ -104,7 +104,6 @@ class Words:
         self._words = _cut(self.sql, dialect)
         self._at = 0
 
-    @property
     def ended(self) -> bool:
         """Whether nothing is left."""
         return self._at >= len(self._words)
@@ -153,12 +152,12 @@ class Words:
 
     def string(self) -> str:
         """Take a string; strings side by side are one."""
-        if self.next.kind != "string":
+        text: list[str] = []
+        while self.ahead(0).kind == "string":
+            text.append(self.take().text)
+        if not text:
             raise self.unread("a string")
-        text = self.take().text
-        while self.next.kind == "string":
-            text += self.take().text
-        return text
+        return "".join(text)
 
     def number(self) -> int:
         """Take a whole number."""
@@ -172,7 +171,7 @@ class Words:
         self.expect("(")
         depth = 1
         while depth:
-            if self.ended:
+            if self.ended():
                 raise self.unread(")")
             word = self.take()
             depth += (word.kind == "mark") * ((word.text == "(") - (word.text == ")"))
@@ -180,7 +179,7 @@ class Words:
 
     def skip_clause(self) -> None:
         """Step over everything up to the next comma or closing parenthesis outside of parentheses."""
-        while not self.ended and not self.sees(",") and not self.sees(")"):
+        while not self.ended() and not self.sees(",") and not self.sees(")"):
             self.skip_one()
 
     def skip_one(self) -> None:
