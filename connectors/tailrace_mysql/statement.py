@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
-from sqlglot import TokenType
+from sqlglot import Tokenizer, TokenType
 from sqlglot.dialects.mysql import MySQL
 from sqlglot.errors import TokenError
 
@@ -74,26 +74,23 @@ class Word:
     end: int
 
 
-class _Tokens(MySQL.Tokenizer):
-    KEYWORDS: ClassVar = {}
-    COMMANDS: ClassVar = set()
-    COMMENTS: ClassVar = []
+def _tokenizer(*, ansi: bool, escapes: bool) -> type[Tokenizer]:
+    """Return a tokenizer that knows no keywords, for what quotes and backslashes mean in a mode."""
+
+    class Tokens(MySQL.Tokenizer):
+        KEYWORDS: ClassVar = {}
+        COMMANDS: ClassVar = set()
+        COMMENTS: ClassVar = []
+        IDENTIFIERS: ClassVar = ["`", '"'] if ansi else ["`"]
+        QUOTES: ClassVar = ["'"] if ansi else ["'", '"']
+        STRING_ESCAPES: ClassVar = [*QUOTES, "\\"] if escapes else QUOTES
+
+    return Tokens
 
 
-class _UnescapedTokens(_Tokens):
-    STRING_ESCAPES: ClassVar = ["'", '"']
-
-
-class _AnsiTokens(_Tokens):
-    IDENTIFIERS: ClassVar = ["`", '"']
-    QUOTES: ClassVar = ["'"]
-
-
-class _UnescapedAnsiTokens(_AnsiTokens):
-    STRING_ESCAPES: ClassVar = ["'"]
-
-
-_TOKENS = {(False, False): _Tokens, (False, True): _UnescapedTokens, (True, False): _AnsiTokens}
+_TOKENS = {
+    (ansi, escapes): _tokenizer(ansi=ansi, escapes=escapes) for ansi in (False, True) for escapes in (False, True)
+}
 
 
 class Words:
@@ -205,9 +202,9 @@ class Words:
 
 
 def _cut(sql: str, dialect: Dialect) -> list[Word]:
-    modes = bool(dialect.sql_mode & ANSI_QUOTES), bool(dialect.sql_mode & NO_BACKSLASH_ESCAPES)
+    modes = bool(dialect.sql_mode & ANSI_QUOTES), not dialect.sql_mode & NO_BACKSLASH_ESCAPES
     try:
-        tokens = _TOKENS.get(modes, _UnescapedAnsiTokens)(dialect="mysql").tokenize(sql)
+        tokens = _TOKENS[modes](dialect="mysql").tokenize(sql)
     except TokenError:
         raise UnreadDdl("read a statement: it cannot be cut into words") from None
     words = []
