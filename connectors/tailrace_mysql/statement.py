@@ -77,13 +77,15 @@ class Word:
 def _tokenizer(*, ansi: bool, escapes: bool) -> type[Tokenizer]:
     """Return a tokenizer that knows no keywords, for what quotes and backslashes mean in a mode."""
 
+    quotes = ["'"] if ansi else ["'", '"']
+
     class Tokens(MySQL.Tokenizer):
         KEYWORDS: ClassVar = {}
         COMMANDS: ClassVar = set()
         COMMENTS: ClassVar = []
         IDENTIFIERS: ClassVar = ["`", '"'] if ansi else ["`"]
-        QUOTES: ClassVar = ["'"] if ansi else ["'", '"']
-        STRING_ESCAPES: ClassVar = [*QUOTES, "\\"] if escapes else QUOTES
+        QUOTES: ClassVar = [*quotes]
+        STRING_ESCAPES: ClassVar = [*quotes, "\\"] if escapes else quotes
 
     return Tokens
 
