@@ -76,7 +76,6 @@ class Word:
 
 def _tokenizer(*, ansi: bool, escapes: bool) -> type[Tokenizer]:
     """Return a tokenizer that knows no keywords, for what quotes and backslashes mean in a mode."""
-
     quotes = ["'"] if ansi else ["'", '"']
 
     class Tokens(MySQL.Tokenizer):
