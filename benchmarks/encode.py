@@ -30,7 +30,7 @@ from tailrace.codec.registry_store import BundledRegistry
 from tailrace.event import Change, Column, Record, Table
 from tailrace.source import SourceConfig
 from tailrace_postgres.origin import SOURCE, Place, TransactionOrigin
-from tailrace_postgres.row import TupleFormat
+from tailrace_postgres.row import WireFormat
 from tailrace_postgres.types import PgType, TypeMapper
 
 BATCH = 1000
@@ -59,7 +59,7 @@ def orders() -> Table:
         mapper.column(name, oid, typmod, not_null=not_null, default=None)
         for name, _, oid, typmod, not_null, _ in COLUMNS
     )
-    return Table("public.orders", "shop.public.orders", columns, (0,), TupleFormat("public.orders", 10), SOURCE)
+    return Table("public.orders", "shop.public.orders", columns, (0,), WireFormat("tuple", "public.orders", 10), SOURCE)
 
 
 def row() -> bytes:

@@ -36,7 +36,7 @@ def array(element: Decode, type_name: str, *, nulls: bool = True, delimiter: str
             if b"" in texts:
                 raise unreadable(type_name)
         if not nulls and None in texts:
-            raise _null_element(type_name)
+            raise refuse_null(type_name)
         return [None if text is None else element(text) for text in texts]
 
     return decode
@@ -57,7 +57,7 @@ def _body(cell: bytes, type_name: str) -> bytes:
     if cell[:1] == b"[":
         bounds, _, cell = cell.partition(b"=")
         if bounds.count(b"[") > 1:
-            raise _dimensions(type_name)
+            raise one_dimension_only(type_name)
     if cell[:1] != b"{" or cell[-1:] != b"}" or len(cell) < 2:
         raise unreadable(type_name)
     return cell[1:-1]
@@ -65,7 +65,7 @@ def _body(cell: bytes, type_name: str) -> bytes:
 
 def _quoted(body: bytes, type_name: str, pattern: re.Pattern[bytes], comma: bytes) -> list[bytes | None]:
     if body[:1] == b"{":
-        raise _dimensions(type_name)
+        raise one_dimension_only(type_name)
     texts: list[bytes | None] = []
     place = 0
     while True:
@@ -85,14 +85,16 @@ def _quoted(body: bytes, type_name: str, pattern: re.Pattern[bytes], comma: byte
         place += 1
 
 
-def _dimensions(type_name: str) -> BadRecord:
+def one_dimension_only(type_name: str) -> BadRecord:
+    """Return the error for an array of several dimensions."""
     return BadRecord(
         f"array of several dimensions in a column of type {type_name}",
         hint="the schema has one dimension; set errors to skip or dead_letter, or do not publish the column",
     )
 
 
-def _null_element(type_name: str) -> BadRecord:
+def refuse_null(type_name: str) -> BadRecord:
+    """Return the error for a NULL among elements that have no null in their schema."""
     return BadRecord(
         f"null element in a column of type {type_name}",
         hint="an enum array's schema has no null elements; set errors to skip or dead_letter, or forbid them",

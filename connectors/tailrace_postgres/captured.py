@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from tailrace.event import Table
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.table import TableSnapshot
+from tailrace_postgres.row import key_of_row
 
 
 @dataclass(slots=True)
@@ -30,11 +31,4 @@ class Captured:
 
     def key(self, wire: bytes) -> Key | None:
         """Return the key of a row, None where it cannot be told."""
-        cells = self.table.format.cells(wire)
-        key = []
-        for place in self.table.key:
-            cell = cells[place]
-            if not isinstance(cell, bytes):
-                return None
-            key.append(cell.decode())
-        return tuple(key)
+        return key_of_row(self.table, wire)

@@ -24,7 +24,7 @@ from enum import Enum
 
 from psycopg import OperationalError, pq
 
-from tailrace.core.copytext import drain_lines, take_lines
+from tailrace.core.copytext import drain_lines, drain_rows, take_lines
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.table import Chunk
 from tailrace_postgres.catalog import SIGNATURE, CatalogColumn, CatalogTable, row_filter
@@ -69,7 +69,7 @@ class ChunkReader:
         self.chunk: Chunk | None = None
         self.table: CatalogTable | None = None
         self.rows: deque[bytes] = deque()
-        """Lines of COPY text, read and not yet emitted."""
+        """Rows of COPY, read and not yet emitted."""
         self.upper: Key | None = None
         self.view: SnapshotView | None = None
         self.signature = ""
@@ -78,6 +78,7 @@ class ChunkReader:
         self.resume_at = 0.0
         self._publication = publication
         self._row_filter = ""
+        self._drain = drain_lines
         self._pgconn = connection.pgconn
         self._chunk_rows = chunk_rows
         self._buffered = 0
@@ -127,7 +128,7 @@ class ChunkReader:
         if self.chunk is not None and self.table is not None:
             self.take_view(self.chunk, self.table)
 
-    def read_rows(self, table: CatalogTable, told: Container[str]) -> None:
+    def read_rows(self, table: CatalogTable, told: Container[str], *, binary: bool) -> None:
         """Read the chunk's rows; `table` is its shape under the lock. Of columns not `told`, nulls are read."""
         assert self.chunk is not None
         self.table = table
@@ -135,7 +136,9 @@ class ChunkReader:
         columns = ", ".join(self.connection.identifier(name) if name in told else "NULL" for name in names)
         order = f" ORDER BY {', '.join(self._key_names())}" if table.key() else ""
         where = self._where(self.chunk.lower, self.chunk.upper, only=self.chunk.only)
-        self._send(f"COPY (SELECT {columns} FROM {self._from()} {where}{order}) TO STDOUT", State.ROWS)
+        form = " (FORMAT binary)" if binary else ""
+        self._drain = drain_rows if binary else drain_lines
+        self._send(f"COPY (SELECT {columns} FROM {self._from()} {where}{order}) TO STDOUT{form}", State.ROWS)
 
     def take(self, most: int, most_bytes: int) -> list[bytes]:
         """Give out rows."""
@@ -219,7 +222,7 @@ class ChunkReader:
         self._lines()
 
     def _lines(self) -> None:
-        got, size = drain_lines(self._pgconn.get_copy_data, self.rows, MOST_PER_TURN)
+        got, size = self._drain(self._pgconn.get_copy_data, self.rows, MOST_PER_TURN)
         self._buffered += size
         if got is not None and got[0] < 0:
             self._finish()

@@ -45,6 +45,10 @@ class PostgresConfig(SourceConfig):
     )
     chunk_rows: int = Field(10_000, ge=1, le=1_000_000, description="rows that the snapshot reads in one transaction")
     snapshot_readers: int = Field(2, ge=1, le=32, description="connections that read chunks of the snapshot at once")
+    binary: Literal["auto", "never"] = Field(
+        "auto", description="have values sent in binary where all types of the tables are known in that form, which is "
+        "quicker, or always as text; what comes of them is the same"
+    )  # fmt: skip
     connect_timeout: int = Field(10, ge=2, le=3600, description="seconds to wait for a connection")
     query_timeout: float = Field(60.0, gt=0, description="seconds to wait for the answer to a query of the catalogue")
     silence_timeout: float = Field(

@@ -12,24 +12,29 @@ Source: `numerictypmodin`, `anytime_typmodin`, `anybit_typmodin`; Debezium's map
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tailrace.schema import DECIMAL, VARIABLE_SCALE_DECIMAL, Field, Schema
-from tailrace_postgres import numeric, temporal, text
+from tailrace.schema import DECIMAL, VARIABLE_SCALE_DECIMAL, Field, Schema, SchemaType
+from tailrace_postgres import binary, numeric, printed, temporal, text
 from tailrace_postgres.array import vector
+from tailrace_postgres.binary import Binary, by_text
 from tailrace_postgres.numeric import Decode
+from tailrace_postgres.printed import Print
 from tailrace_postgres.toast import Shape
 
 _MICROS = 6
 _MILLIS = 3
 _UNLIMITED_BITS = 2**31 - 1
+_TIME = Schema("int32", "io.debezium.time.Time", version=1)
+_MICRO_TIME = Schema("int64", "io.debezium.time.MicroTime", version=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """How values of a type are described and read. `schema` is of a required column without default.
 
-    `name` is what the compiled core calls what `decode` does, if it can do it (`Column.form`).
+    `name` is what the compiled core calls what `decode` does, if it can do it (`Column.form`). `binary` is how values
+    are read that were sent in binary; None where only their text can be read.
     """
 
     schema: Schema
@@ -37,6 +42,7 @@ class Form:
     shape: Shape = "none"
     fallback: bool = False
     name: str = ""
+    binary: Binary | None = None
 
 
 FormOf = Callable[[int], Form]
@@ -44,25 +50,49 @@ FormOf = Callable[[int], Form]
 
 TEXT = Form(Schema("string"), text.text, "text", name="text")
 
+BINARY_TEXT = Binary(text.text, printed.text, "text")
+"""The same in both forms."""
 
-def _fixed(schema: Schema, decode: Decode, shape: Shape = "none", *, name: str = "") -> FormOf:
-    form = Form(schema, decode, shape, name=name)
+
+def _fixed(
+    schema: Schema, decode: Decode, shape: Shape = "none", *, name: str = "", binary: Binary | None = None
+) -> FormOf:  # fmt: skip
+    form = Form(schema, decode, shape, name=name, binary=binary)
     return lambda _typmod: form
 
 
-def _named(name: str) -> FormOf:
-    return _fixed(Schema("string", name, version=1), text.text, "text", name="text")
+def _named(name: str, binary: Binary | None = BINARY_TEXT) -> FormOf:
+    return _fixed(Schema("string", name, version=1), text.text, "text", name="text", binary=binary)
+
+
+def _plain(binary: Binary | None = BINARY_TEXT) -> FormOf:
+    return _fixed(Schema("string"), text.text, "text", name="text", binary=binary)
+
+
+def _shown(text_of: Print) -> FormOf:
+    """Return the form of a type that is told as the text that Postgres prints."""
+    return _plain(by_text(text_of, text.text))
+
+
+def _integer(schema: SchemaType, read: Callable[[bytes], int], name: str = "integer") -> FormOf:
+    return _fixed(
+        Schema(schema), numeric.integer, name="integer", binary=Binary(read, printed.decimal_digits(read), name)
+    )  # fmt: skip
 
 
 def _numeric(typmod: int) -> Form:
     if typmod < 0:
         fields = (Field("scale", Schema("int32")), Field("value", Schema("bytes")))
         schema = Schema("struct", VARIABLE_SCALE_DECIMAL, version=1, fields=fields, doc="Variable scaled decimal")
-        return Form(schema, numeric.stripped_decimal, name="stripped_decimal")
+        return _decimal(schema, numeric.stripped_decimal, "stripped_decimal")
     precision = (typmod - 4) >> 16 & 0xFFFF
     scale = ((typmod - 4 & 0x7FF) ^ 1024) - 1024
     # Avro knows no negative scale; the numbers are whole, with zeros at the end.
-    return Form(decimal(max(scale, 0), precision - min(scale, 0)), numeric.decimal, name="decimal")
+    return _decimal(decimal(max(scale, 0), precision - min(scale, 0)), numeric.decimal, "decimal")
+
+
+def _decimal(schema: Schema, decode: Decode, name: str) -> Form:
+    return Form(schema, decode, name=name, binary=replace(by_text(printed.numeric, decode), name=name))
 
 
 def decimal(scale: int, precision: int | None = None) -> Schema:
@@ -75,22 +105,29 @@ def decimal(scale: int, precision: int | None = None) -> Schema:
 
 def _time(typmod: int) -> Form:
     if 0 <= typmod <= _MILLIS:
-        return Form(Schema("int32", "io.debezium.time.Time", version=1), temporal.time_millis, name="time_millis")
-    return Form(Schema("int64", "io.debezium.time.MicroTime", version=1), temporal.time_micros, name="time_micros")
+        schema, read, read_binary, name = _TIME, temporal.time_millis, binary.time_millis, "time_millis"
+    else:
+        schema, read, read_binary, name = _MICRO_TIME, temporal.time_micros, binary.time_micros, "time_micros"
+    return Form(schema, read, name=name, binary=Binary(read_binary, printed.time, name))
 
 
 def _timestamp(typmod: int) -> Form:
+    read: Decode
     if 0 <= typmod <= _MILLIS:
-        schema = Schema("int64", "io.debezium.time.Timestamp", version=1)
-        return Form(schema, temporal.timestamp_millis, name="timestamp_millis")
-    schema = Schema("int64", "io.debezium.time.MicroTimestamp", version=1)
-    return Form(schema, temporal.timestamp_micros, name="timestamp_micros")
+        schema, name = Schema("int64", "io.debezium.time.Timestamp", version=1), "timestamp_millis"
+        read, read_binary = temporal.timestamp_millis, binary.timestamp_millis
+    else:
+        schema, name = Schema("int64", "io.debezium.time.MicroTimestamp", version=1), "timestamp_micros"
+        read, read_binary = temporal.timestamp_micros, binary.timestamp_micros
+    return Form(schema, read, name=name, binary=Binary(read_binary, printed.timestamp, name))
 
 
 def _timestamptz(typmod: int) -> Form:
     schema = Schema("string", "io.debezium.time.ZonedTimestamp", version=1)
     precision = typmod if typmod >= 0 else _MICROS
-    return Form(schema, temporal.timestamp_with_zone(precision), "text", name=f"zoned_timestamp:{precision}")
+    name = f"zoned_timestamp:{precision}"
+    read_binary = Binary(binary.timestamp_with_zone(precision), printed.timestamp_with_zone, name)
+    return Form(schema, temporal.timestamp_with_zone(precision), "text", name=name, binary=read_binary)
 
 
 def _bit(typmod: int) -> Form:
@@ -103,61 +140,80 @@ def _varbit(typmod: int) -> Form:
 
 def _bits(length: int) -> Form:
     if length == 1:
-        return Form(Schema("boolean"), numeric.single_bit)
+        return Form(Schema("boolean"), numeric.single_bit, binary=by_text(printed.bits, numeric.single_bit))
     schema = Schema("bytes", "io.debezium.data.Bits", version=1, parameters={"length": str(length)})
-    return Form(schema, numeric.bit_string)
+    return Form(schema, numeric.bit_string, binary=by_text(printed.bits, numeric.bit_string))
 
 
-_PLAIN = _fixed(Schema("string"), text.text, "text", name="text")
-_INT64 = _fixed(Schema("int64"), numeric.integer, name="integer")
+_PLAIN = _plain()
 
 BUILT_IN: Mapping[str, FormOf] = {
-    "bool": _fixed(Schema("boolean"), numeric.boolean, name="boolean"),
-    "int2": _fixed(Schema("int16"), numeric.integer, name="integer"),
-    "int4": _fixed(Schema("int32"), numeric.integer, name="integer"),
-    "int8": _INT64,
-    "oid": _INT64,
-    "float4": _fixed(Schema("float32"), numeric.float8, name="float"),
-    "float8": _fixed(Schema("float64"), numeric.float8, name="float"),
+    "bool": _fixed(
+        Schema("boolean"), numeric.boolean, name="boolean", binary=Binary(binary.boolean, printed.boolean, "boolean")
+    ),
+    "int2": _integer("int16", printed.int2),
+    "int4": _integer("int32", printed.int4),
+    "int8": _integer("int64", printed.int8),
+    "oid": _integer("int64", printed.oid, "oid"),
+    "float4": _fixed(Schema("float32"), numeric.float8, name="float", binary=Binary(binary.float4, name="float")),
+    "float8": _fixed(Schema("float64"), numeric.float8, name="float", binary=Binary(binary.float8, name="float")),
     "numeric": _numeric,
+    # Only the server's locale says how many decimals the integer has that is sent in binary.
     "money": _fixed(decimal(2), numeric.money),
     "text": _PLAIN,
     "varchar": _PLAIN,
     "bpchar": _PLAIN,
-    "char": _PLAIN,
+    "char": _shown(printed.char),
     "name": _PLAIN,
-    "bytea": _fixed(Schema("bytes"), numeric.bytea, "bytes", name="bytea"),
-    "date": _fixed(Schema("int32", "io.debezium.time.Date", version=1), temporal.date, name="date"),
+    "bytea": _fixed(
+        Schema("bytes"), numeric.bytea, "bytes", name="bytea", binary=Binary(binary.octets, printed.bytea, "bytea")
+    ),
+    "date": _fixed(
+        Schema("int32", "io.debezium.time.Date", version=1), temporal.date, name="date",
+        binary=Binary(binary.date, printed.date, "date"),
+    ),
     "time": _time,
-    "timetz": _fixed(Schema("string", "io.debezium.time.ZonedTime", version=1), temporal.time_with_zone, "text"),
+    "timetz": _fixed(
+        Schema("string", "io.debezium.time.ZonedTime", version=1), temporal.time_with_zone, "text",
+        binary=Binary(binary.time_with_zone),
+    ),
     "timestamp": _timestamp,
     "timestamptz": _timestamptz,
-    "interval": _fixed(Schema("int64", "io.debezium.time.MicroDuration", version=1), temporal.interval),
-    "uuid": _named("io.debezium.data.Uuid"),
+    "interval": _fixed(
+        Schema("int64", "io.debezium.time.MicroDuration", version=1), temporal.interval,
+        binary=Binary(binary.interval),
+    ),
+    "uuid": _named("io.debezium.data.Uuid", Binary(binary.uuid, printed.uuid, "uuid")),
     "json": _named("io.debezium.data.Json"),
-    "jsonb": _named("io.debezium.data.Json"),
+    "jsonb": _named("io.debezium.data.Json", Binary(binary.jsonb, printed.versioned, "jsonb")),
     "xml": _named("io.debezium.data.Xml"),
-    "tsvector": _named("io.debezium.data.Tsvector"),
+    "tsvector": _named("io.debezium.data.Tsvector", None),
     "bit": _bit,
     "varbit": _varbit,
-    "inet": _PLAIN,
-    "cidr": _PLAIN,
-    "macaddr": _PLAIN,
-    "macaddr8": _PLAIN,
-    "int4range": _PLAIN,
-    "int8range": _PLAIN,
-    "numrange": _PLAIN,
-    "tsrange": _PLAIN,
-    "tstzrange": _PLAIN,
-    "daterange": _PLAIN,
-    "point": _fixed(text.POINT, text.point),
-    "int2vector": _fixed(Schema("array", items=Schema("int16")), vector),
-    "oidvector": _fixed(Schema("array", items=Schema("int64")), vector),
-}
+    "inet": _shown(printed.address),
+    "cidr": _shown(printed.address),
+    "macaddr": _shown(printed.hardware_address(6)),
+    "macaddr8": _shown(printed.hardware_address(8)),
+    "int4range": _shown(printed.range_of(printed.decimal_digits(printed.int4))),
+    "int8range": _shown(printed.range_of(printed.decimal_digits(printed.int8))),
+    "numrange": _shown(printed.range_of(printed.numeric)),
+    "tsrange": _shown(printed.range_of(printed.timestamp)),
+    "tstzrange": _shown(printed.range_of(printed.timestamp_with_zone)),
+    "daterange": _shown(printed.range_of(printed.date)),
+    "point": _fixed(text.POINT, text.point, binary=Binary(binary.point)),
+    "int2vector": _fixed(
+        Schema("array", items=Schema("int16")), vector, binary=Binary(binary.array(printed.int2, 21, "vector"))
+    ),
+    "oidvector": _fixed(
+        Schema("array", items=Schema("int64")), vector, binary=Binary(binary.array(printed.oid, 26, "vector"))
+    ),
+}  # fmt: skip
 
 EXTENSIONS: Mapping[str, FormOf] = {
     "citext": _PLAIN,
-    "hstore": _fixed(Schema("string", "io.debezium.data.Json", version=1), text.hstore, "text"),
-    "ltree": _named("io.debezium.data.Ltree"),
+    "hstore": _fixed(
+        Schema("string", "io.debezium.data.Json", version=1), text.hstore, "text", binary=Binary(binary.hstore)
+    ),
+    "ltree": _named("io.debezium.data.Ltree", Binary(binary.jsonb, printed.versioned, "jsonb")),
 }
 """Types of extensions go by their names, since their oids and schemas are the database's own."""

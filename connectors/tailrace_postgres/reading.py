@@ -17,6 +17,7 @@ from tailrace_postgres.catalog import Catalog, CatalogTable
 from tailrace_postgres.chunks import ChunkReader, State
 from tailrace_postgres.connection import Connection
 from tailrace_postgres.origin import ChunkOrigin, Place
+from tailrace_postgres.row import is_binary, key_of_row
 from tailrace_postgres.table import Tables
 
 log = structlog.get_logger()
@@ -143,7 +144,7 @@ class Reading:
         self._flush(view.high)
         shape = self._shapes[chunk.table.name]
         made = self._made[reader] = self._tables.of_catalog(shape)
-        reader.read_rows(shape, {column.name for column in made.columns})
+        reader.read_rows(shape, {column.name for column in made.columns}, binary=is_binary(made))
 
     def _look_again(self, table: TableSnapshot) -> bool:
         """Take the table's shape from the catalogue again; False: the table is gone."""
@@ -176,8 +177,9 @@ class Reading:
         events.extend(self._events(table, reader, chunk.table, lines, last_of_table=last_of_table))
         key: Key | None = None
         if not done and chunk.only is None:
-            cells = table.format.cells(lines[-1])
-            key = tuple(_text(cells[place]) for place in table.key)
+            key = key_of_row(table, lines[-1])
+            if key is None:
+                raise Fatal("snapshot: a key column is null", hint="the table's key was changed during its snapshot")
         self._snapshot.emit(chunk, key, len(lines))
         if done:
             log.debug("snapshot chunk done", table=chunk.table.name, rows=chunk.table.rows)
@@ -203,9 +205,3 @@ class Reading:
         reader.connection.close()
         self._readers.remove(reader)
         self._made.pop(reader, None)
-
-
-def _text(cell: object) -> str:
-    if not isinstance(cell, bytes):
-        raise Fatal("snapshot: a key column is null", hint="the table's key was changed during its snapshot")
-    return cell.decode()

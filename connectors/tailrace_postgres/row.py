@@ -1,91 +1,156 @@
-r"""Rows on the wire: pgoutput's `TupleData` in the stream, lines of COPY text in the snapshot.
+r"""Rows on the wire: pgoutput's `TupleData` in the stream, rows of COPY in the snapshot; both as text or in binary.
 
-Both hold the same bytes per column: the output of the type's output function, in UTF-8. See `pgoutput.py` for
-`TupleData`. A line of COPY text is the columns, separated by tabs, without the newline that ended it:
+A cell of text is the output of the type's output function, in UTF-8; a binary one that of its send function
+(`printed.py`, `binary.py`). See `pgoutput.py` for `TupleData`. A line of COPY text is the columns, separated by tabs,
+without the newline that ended it:
 
     \N  a null          \b \f \n \r \t \v \\  the character          everything else: itself
 
-Source: Postgres manual, COPY, "Text Format".
+A row of binary COPY:
+
+    columns:int16 (size:int32 octets)*                  size -1: a null
+
+Source: Postgres manual, COPY, "Text Format" and "Binary Format".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
 from struct import error as struct_error
-from typing import Literal
 
 from tailrace.errors import BadRecord
-from tailrace.event import Cell
+from tailrace.event import Cell, Layout, NarrowFormat, Table
 from tailrace.schema import UNAVAILABLE
+from tailrace.snapshot.order import Key
+from tailrace_postgres.printed import Print
 
 _COUNT = Struct(">H")
 _LENGTH = Struct(">I")
-_NULL, _UNCHANGED, _TEXT = b"nut"
+_SIZE = Struct(">i")
+_NULL, _UNCHANGED, _TEXT, _BINARY = b"nutb"
 
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v", b"\\": b"\\"}
 
 
-class TupleFormat:
-    """Cuts `TupleData`."""
+class WireFormat:
+    """Cuts the rows of a table of this many columns.
 
-    __slots__ = ("_columns", "_table")
-    layout: Literal["tuple"] = "tuple"
+    `texts` are what prints the values of each column, where they are sent in binary; None for one that is in no key.
+    """
 
-    def __init__(self, table: str, columns: int) -> None:
+    __slots__ = ("_columns", "_cut", "_table", "_texts", "layout")
+
+    def __init__(self, layout: Layout, table: str, columns: int, texts: Sequence[Print | None] = ()) -> None:
+        self.layout: Layout = layout
         self._table = table
         self._columns = columns
+        self._texts = texts
+        self._cut = _CUTS[layout]
 
     def cells(self, wire: bytes) -> Sequence[Cell]:
         """Return one cell per column; raises `BadRecord` when `wire` does not hold that many, and nothing else."""
-        cells: list[Cell] = []
-        length_at = _LENGTH.unpack_from
-        at = 2
-        try:
-            (columns,) = _COUNT.unpack_from(wire, 0)
-            for _ in range(columns):
-                kind = wire[at]
-                if kind == _TEXT:
-                    end = at + 5 + length_at(wire, at + 1)[0]
-                    cells.append(wire[at + 5 : end])
-                    at = end
-                elif kind == _NULL:
-                    cells.append(None)
-                    at += 1
-                elif kind == _UNCHANGED:
-                    cells.append(UNAVAILABLE)
-                    at += 1
-                else:
-                    raise BadRecord(f"row of {self._table}: column {len(cells)} has the unknown kind {kind}")
-        except (IndexError, struct_error) as error:
-            raise BadRecord(f"row of {self._table}: cut short at byte {at} of {len(wire)}") from error
-        if at != len(wire) or columns != self._columns:
-            raise BadRecord(
-                f"row of {self._table}: {columns} columns in {at} of {len(wire)} bytes, expected {self._columns}"
-            )
-        return cells
+        return self._cut(wire, self._table, self._columns)
+
+    def key(self, wire: bytes, places: Sequence[int]) -> Key | None:
+        """Return the columns at `places` as Postgres prints them, None where one of them is null or was not sent."""
+        cells = self.cells(wire)
+        key = []
+        for place in places:
+            cell = cells[place]
+            if not isinstance(cell, bytes):
+                return None
+            text_of = self._texts[place] if self._texts else None
+            key.append((text_of(cell) if text_of else cell).decode())
+        return tuple(key)
 
 
-class CopyFormat:
-    """Cuts lines of COPY text."""
+def key_of_row(table: Table, wire: bytes) -> Key | None:
+    """Return the key of a row as Postgres prints it, None where it cannot be told."""
+    places = table.key
+    if isinstance(table.format, NarrowFormat):
+        places = tuple(table.format.kept[place] for place in places)
+    return _wire_format(table).key(wire, places)
 
-    __slots__ = ("_columns", "_table")
-    layout: Literal["copy"] = "copy"
 
-    def __init__(self, table: str, columns: int) -> None:
-        self._table = table
-        self._columns = columns
+def is_binary(table: Table) -> bool:
+    """Whether the values of a table's rows are in binary."""
+    return _wire_format(table).layout.startswith("binary_")
 
-    def cells(self, wire: bytes) -> Sequence[Cell]:
-        """Return one cell per column; raises `BadRecord` when `wire` does not hold that many."""
-        cells: list[Cell] = list(wire.split(b"\t")) if self._columns else []
-        if len(cells) != self._columns:
-            raise BadRecord(f"row of {self._table}: {len(cells)} columns, expected {self._columns}")
-        if b"\\" in wire:
-            return [_unescaped(cell) if isinstance(cell, bytes) and b"\\" in cell else cell for cell in cells]
-        return cells
+
+def _wire_format(table: Table) -> WireFormat:
+    found = table.format.whole if isinstance(table.format, NarrowFormat) else table.format
+    assert isinstance(found, WireFormat)
+    return found
+
+
+def _tuple_cells(wire: bytes, table: str, expected: int, value: int = _TEXT) -> list[Cell]:
+    cells: list[Cell] = []
+    length_at = _LENGTH.unpack_from
+    at = 2
+    try:
+        (columns,) = _COUNT.unpack_from(wire, 0)
+        for _ in range(columns):
+            kind = wire[at]
+            if kind == value:
+                end = at + 5 + length_at(wire, at + 1)[0]
+                cells.append(wire[at + 5 : end])
+                at = end
+            elif kind == _NULL:
+                cells.append(None)
+                at += 1
+            elif kind == _UNCHANGED:
+                cells.append(UNAVAILABLE)
+                at += 1
+            else:
+                raise BadRecord(f"row of {table}: column {len(cells)} has the unknown kind {kind}")
+    except (IndexError, struct_error) as error:
+        raise BadRecord(f"row of {table}: cut short at byte {at} of {len(wire)}") from error
+    if at != len(wire) or columns != expected:
+        raise BadRecord(f"row of {table}: {columns} columns in {at} of {len(wire)} bytes, expected {expected}")
+    return cells
+
+
+def _binary_tuple_cells(wire: bytes, table: str, expected: int) -> list[Cell]:
+    return _tuple_cells(wire, table, expected, _BINARY)
+
+
+def _copy_cells(wire: bytes, table: str, expected: int) -> list[Cell]:
+    cells: list[Cell] = list(wire.split(b"\t")) if expected else []
+    if len(cells) != expected:
+        raise BadRecord(f"row of {table}: {len(cells)} columns, expected {expected}")
+    if b"\\" in wire:
+        return [_unescaped(cell) if isinstance(cell, bytes) and b"\\" in cell else cell for cell in cells]
+    return cells
+
+
+def _binary_copy_cells(wire: bytes, table: str, expected: int) -> list[Cell]:
+    cells: list[Cell] = []
+    at = 2
+    try:
+        (columns,) = _COUNT.unpack_from(wire, 0)
+        for _ in range(columns):
+            (size,) = _SIZE.unpack_from(wire, at)
+            at += 4
+            cells.append(None if size == -1 else wire[at : at + size])
+            at += max(size, 0)
+            if size < -1 or at > len(wire):
+                raise BadRecord(f"row of {table}: column {len(cells) - 1} of {size} bytes ends at {at} of {len(wire)}")
+    except struct_error as error:
+        raise BadRecord(f"row of {table}: cut short at byte {at} of {len(wire)}") from error
+    if at != len(wire) or columns != expected:
+        raise BadRecord(f"row of {table}: {columns} columns in {at} of {len(wire)} bytes, expected {expected}")
+    return cells
+
+
+_CUTS: Mapping[Layout, Callable[[bytes, str, int], list[Cell]]] = {
+    "tuple": _tuple_cells,
+    "copy": _copy_cells,
+    "binary_tuple": _binary_tuple_cells,
+    "binary_copy": _binary_copy_cells,
+}
 
 
 def _unescaped(cell: bytes) -> bytes | None:
@@ -98,7 +163,7 @@ def fill_unchanged(new: bytes, old: bytes) -> bytes:
     if len(old_parts) != len(new_parts):
         return new
     filled = [
-        before if after[0] == _UNCHANGED and before[0] == _TEXT else after
+        before if after[0] == _UNCHANGED and before[0] in {_TEXT, _BINARY} else after
         for before, after in zip(old_parts, new_parts, strict=True)
     ]
     return new[:2] + b"".join(filled)

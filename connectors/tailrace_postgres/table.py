@@ -10,13 +10,13 @@ import structlog
 
 from tailrace.codec.projection import Projection
 from tailrace.errors import Fatal
-from tailrace.event import Column, RowFormat, Table
+from tailrace.event import Column, Layout, RowFormat, Table
 from tailrace_postgres.catalog import Catalog, CatalogColumn, CatalogTable
 from tailrace_postgres.config import PostgresConfig
 from tailrace_postgres.connection import Connection
 from tailrace_postgres.origin import SOURCE
 from tailrace_postgres.pgoutput import Relation
-from tailrace_postgres.row import CopyFormat, TupleFormat
+from tailrace_postgres.row import WireFormat
 from tailrace_postgres.types import TYPES_QUERY, TypeMapper, load_types
 
 log = structlog.get_logger()
@@ -92,7 +92,7 @@ class Tables:
             not_null = facts.not_null if facts and fits else column.identity and relation.identity in "di"
             default = facts.default if facts and fits else None
             columns.append(_ColumnShape(column.name, column.type_oid, column.typmod, not_null, default))
-        return self._table(relation.schema, relation.name, columns, key_of(relation, now), TupleFormat)
+        return self._table(relation.schema, relation.name, columns, key_of(relation, now), "tuple")
 
     def joined(self, oid: int) -> bool:
         """Whether a table that is new to us was added to the publication by name: it can have rows already."""
@@ -103,21 +103,35 @@ class Tables:
         """Return the table as it is now, for rows that are read with COPY."""
         if any(column.type_oid >= FIRST_USER_OID for column in table.columns):
             self._load_types()
-        return self._table(table.schema, table.name, list(map(_shape, table.columns)), table.key(), CopyFormat)
+        columns = list(map(_shape, table.columns))
+        layout: Layout = "binary_copy" if self._in_binary(columns, table.key()) else "copy"
+        return self._table(table.schema, table.name, columns, table.key(), layout)
+
+    def _in_binary(self, columns: Sequence[_ColumnShape], key: Sequence[str]) -> bool:
+        """Whether all values can be read that are sent in binary, and those of the key printed."""
+        forms = [self._mapper.binary(column.type_oid) for column in columns]
+        return self._config.binary == "auto" and all(
+            form is not None and (form.text is not None or column.name not in key)
+            for form, column in zip(forms, columns, strict=True)
+        )
 
     def _table(
-        self, schema: str, name: str, columns: Sequence[_ColumnShape], key: Sequence[str],
-        row_format: type[TupleFormat | CopyFormat],
+        self, schema: str, name: str, columns: Sequence[_ColumnShape], key: Sequence[str], layout: Layout
     ) -> Table:  # fmt: skip
+        binary = layout.startswith("binary_")
         made = tuple(
-            self._mapper.column(c.name, c.type_oid, c.typmod, not_null=c.not_null, default=c.default) for c in columns
+            self._mapper.column(c.name, c.type_oid, c.typmod, not_null=c.not_null, default=c.default, binary=binary)
+            for c in columns
         )
         # The schemas, not only the shapes: an enum can have grown a label.
         schemas = repr([column.schema for column in made])
-        identity = (schema, name, tuple(columns), tuple(key), row_format, schemas)
+        identity = (schema, name, tuple(columns), tuple(key), layout, schemas)
         if identity not in self._made:
-            wire: RowFormat = row_format(f"{schema}.{name}", len(made))
-            self._made[identity] = self._new(schema, name, made, key, wire)
+            forms = [self._mapper.binary(column.type_oid) for column in columns] if binary else []
+            texts = [None if form is None else form.text for form in forms]
+            self._made[identity] = self._new(
+                schema, name, made, key, WireFormat(layout, f"{schema}.{name}", len(made), texts)
+            )
             self._warn_of_types(f"{schema}.{name}", columns)
         return self._made[identity]
 

@@ -148,7 +148,11 @@ def time_with_zone(cell: bytes) -> Value:
     found = _CLOCK.fullmatch(cell)
     if found is None or found["zone"] is None:
         raise unreadable("timetz")
-    micros, offset = _clock(found, "timetz"), _offset(found["zone"])
+    return iso_time(_clock(found, "timetz"), _offset(found["zone"]))
+
+
+def iso_time(micros: int, offset: int) -> str:
+    """Return a time of day, `offset` microseconds east of UTC, as ISO-8601 text in UTC."""
     if micros == DAY and not offset:
         return "24:00:00Z"
     seconds, fraction = divmod((micros - offset) % DAY, SECOND)
@@ -224,6 +228,11 @@ def _zoned(cell: bytes, precision: int) -> str:
     if found is None or found["hour"] is None or found["zone"] is None:
         raise unreadable("timestamptz")
     micros = _days(found, "timestamptz") * DAY + _clock(found, "timestamptz") - _offset(found["zone"])
+    return iso_text(micros, precision)
+
+
+def iso_text(micros: int, precision: int) -> str:
+    """Return a moment, in microseconds since 1970, as ISO-8601 text in UTC with `precision` digits of the second."""
     days, clock = divmod(micros, DAY)
     year, month, day = civil_from_days(days)
     seconds, fraction = divmod(clock, SECOND)

@@ -66,6 +66,11 @@ def point(cell: bytes) -> Value:
         x, y = map(float, cell.removeprefix(b"(").removesuffix(b")").split(b","))
     except ValueError:
         raise unreadable("point") from None
+    return point_value(x, y)
+
+
+def point_value(x: float, y: float) -> Value:
+    """Return a point as `POINT` has it."""
     return {"x": x, "y": y, "wkb": _WKB_POINT.pack(1, 1, x, y), "srid": None}
 
 

@@ -16,8 +16,10 @@ from tailrace.event import Column
 from tailrace.schema import MISSING, Missing, Schema, Value
 from tailrace.source import SourceConfig
 from tailrace_postgres.array import array
+from tailrace_postgres.binary import Binary
+from tailrace_postgres.binary import array as binary_array
 from tailrace_postgres.default import column_default, enum_default
-from tailrace_postgres.form import BUILT_IN, EXTENSIONS, TEXT, Form
+from tailrace_postgres.form import BINARY_TEXT, BUILT_IN, EXTENSIONS, TEXT, Form
 from tailrace_postgres.toast import Placeholders, Shape
 
 TYPES_QUERY = """
@@ -98,14 +100,27 @@ class TypeMapper:
         self._types = types
         self._placeholders = Placeholders.configured(config.unavailable_value)
 
-    def column(self, name: str, type_oid: int, typmod: int, *, not_null: bool, default: str | None) -> Column:
-        """Return the column; `default` is its expression as `pg_get_expr` gives it."""
+    def column(
+        self, name: str, type_oid: int, typmod: int, *, not_null: bool, default: str | None, binary: bool = False
+    ) -> Column:  # fmt: skip
+        """Return the column; `default` is its expression as `pg_get_expr` gives it.
+
+        With `binary`, which is for types that have a binary form, `decode` reads that.
+        """
         form = self._form(type_oid, typmod)
         declared = self._types.get(type_oid)
         required = not_null or (declared is not None and declared.not_null)
         schema = replace(form.schema, optional=not required, default=self._default(declared, form, default))
         placeholder = self._placeholders.of(form.shape)
-        return Column(name, schema, form.decode, placeholder, form.name, self._length(type_oid, typmod))
+        length = self._length(type_oid, typmod)
+        if binary:
+            assert form.binary is not None
+            return Column(name, schema, form.binary.decode, placeholder, form.binary.name, length)
+        return Column(name, schema, form.decode, placeholder, form.name, length)
+
+    def binary(self, type_oid: int) -> Binary | None:
+        """Return how values of this type are read when they are sent in binary; None where they cannot be."""
+        return self._form(type_oid, -1).binary
 
     def is_fallback(self, type_oid: int) -> bool:
         """Return whether values of this type are sent as text for want of a better form."""
@@ -123,7 +138,7 @@ class TypeMapper:
         if found is None:
             return replace(TEXT, fallback=True)
         if found.kind == "e":
-            return replace(TEXT, schema=_enum(found.labels))
+            return replace(TEXT, schema=_enum(found.labels), binary=BINARY_TEXT)
         if found.schema == _BUILT_IN_SCHEMA and found.name in BUILT_IN:
             return BUILT_IN[found.name](typmod)
         if found.element:
@@ -152,11 +167,14 @@ class TypeMapper:
         nulls = element_type is None or element_type.kind != "e"
         items = element.schema.as_optional() if nulls else element.schema
         is_built_in = element_type is not None and element_type.schema == _BUILT_IN_SCHEMA
+        name = self.type_name(found.oid)
+        in_binary = element.binary and Binary(binary_array(element.binary.decode, found.element, name, nulls=nulls))
         return Form(
             Schema("array", items=items),
-            array(element.decode, self.type_name(found.oid), nulls=nulls, delimiter=found.delimiter),
+            array(element.decode, name, nulls=nulls, delimiter=found.delimiter),
             _ARRAY_SHAPES.get(element_type.name, "none") if is_built_in and element_type else "none",
             fallback=element.fallback,
+            binary=in_binary,
         )
 
     def _default(self, declared: PgType | None, form: Form, expression: str | None) -> Value | Missing:

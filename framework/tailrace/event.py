@@ -12,6 +12,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from tailrace.core.change import ChangeFields
 from tailrace.core.plan import At as At  # noqa: PLC0414 - part of the vocabulary
+from tailrace.core.plan import Layout as Layout  # noqa: PLC0414 - likewise
 from tailrace.schema import Schema, Unavailable, Value
 
 Op: TypeAlias = Literal["r", "c", "u", "d", "t"]
@@ -55,8 +56,7 @@ class RowFormat(Protocol):
 class KnownLayout(RowFormat, Protocol):
     """A row format that the compiled core can cut by itself."""
 
-    layout: Literal["tuple", "copy"]
-    """pgoutput's TupleData, or lines of COPY text."""
+    layout: Layout
 
 
 @dataclass(frozen=True, slots=True)

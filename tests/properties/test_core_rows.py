@@ -5,7 +5,6 @@ Both are driven through `ChangeEncoder` with rows of every type in wire form, so
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import cast
 
@@ -13,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 
 from tailrace.codec.encoder import ChangeEncoder
-from tailrace.codec.registry import AvroSchema, RegisteredSchema, Registry
+from tailrace.codec.registry import Registry
 from tailrace.errors import BadRecord
 from tailrace.event import Event, Record
 from tailrace.source import SourceConfig
+from unit.codec.numbers import Numbers
 from unit.core.rows import batches
 
 NOW_NS = 1_763_806_745_123_456_789
@@ -44,17 +44,6 @@ def numbered(records: Sequence[Record]) -> list[tuple[int, Record]]:
         counts[record.topic] = counts.get(record.topic, 0) + 1
         numbers.append((counts[record.topic], record))
     return numbers
-
-
-class Numbers:
-    """A registry that gives every schema a number, and is asked for nothing else."""
-
-    def __init__(self) -> None:
-        self._ids: dict[str, int] = {}
-
-    def register(self, subject: str, schema: AvroSchema, *, force: bool = False) -> RegisteredSchema:
-        number = self._ids.setdefault(json.dumps(schema), len(self._ids) + 1)
-        return RegisteredSchema(subject, number, number, schema)
 
 
 class Pair:

@@ -40,6 +40,9 @@ _PLAIN: dict[tuple[str, str], tuple[Conversion, int]] = {
     ("time_micros", "int64"): ("time_micros", 0),
     ("timestamp_millis", "int64"): ("timestamp_millis", 0),
     ("timestamp_micros", "int64"): ("timestamp_micros", 0),
+    ("oid", "int64"): ("oid", 0),
+    ("uuid", "string"): ("uuid", 0),
+    ("jsonb", "string"): ("jsonb", 0),
 }
 """By the column's `form` and its schema's type."""
 

@@ -21,8 +21,22 @@ cdef enum Conversion:
     ZONED_TIMESTAMP
     TRUNCATED
     CONSTANT  # the plan's placeholder, whatever the cell says
+    OID  # from here on: of binary cells only
+    UUID
+    JSONB
+
+
+cdef enum:
+    MOST_DIGITS = 308  # of a decimal
 
 
 cdef bint write_cell(
     Conversion conversion, int parameter, const unsigned char* text, Py_ssize_t size, Output out
+) except -1
+
+# What other forms of cells end in too.
+cdef bint write_text(const unsigned char* text, Py_ssize_t size, Output out) except -1
+cdef int put_little_endian(const unsigned char* number, int size, Output out) except -1
+cdef bint write_digits(
+    unsigned char* digits, int count, int fraction, bint negative, int scale, bint variable, Output out
 ) except -1

@@ -24,8 +24,7 @@ from libc.string cimport memcpy
 from tailrace.core.output cimport Output
 
 cdef enum:
-    MOST_DIGITS = 308  # of a decimal; LIMBS of 32 bits hold them
-    LIMBS = 32
+    LIMBS = 32  # of 32 bits: they hold MOST_DIGITS digits
     LONGEST_FLOAT = 40  # Postgres prints at most 24
 
 cdef long long SECOND = 1000000
@@ -242,7 +241,13 @@ cdef bint write_decimal(
             return False
     if count == 0 or fraction == 0:
         return False
-    fraction = max(fraction, 0)
+    return write_digits(digits, count, max(fraction, 0), negative, scale, variable, out)
+
+
+cdef bint write_digits(
+    unsigned char* digits, int count, int fraction, bint negative, int scale, bint variable, Output out
+) except -1:
+    """Append the unscaled integer of `count` digits, `fraction` of them after the point; there is room for more."""
     if variable:
         while fraction > 0 and digits[count - 1] == 0:
             fraction -= 1

@@ -1,12 +1,24 @@
-"""Rows out of COPY, as the snapshot reads them: one line of text with its newline in each message.
+"""Rows out of COPY, as the snapshot reads them: one row in each message.
 
-Nothing here looks into a line: `row.pyx` cuts it. Source: Postgres manual, chapter 55 (COPY operations).
+    text     => line newline
+    binary   => [Header] row                      the header before the first row, or before the trailer
+                [Header] -1:int16                 the trailer
+    Header   => "PGCOPY\\n\\xff\\r\\n\\0" flags:int32 size:int32 extension
+
+Nothing here looks into a row: `row.pyx` cuts it. Source: Postgres manual, chapter 55 (COPY operations), COPY.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.string cimport memcmp
 
 from tailrace.core.change cimport new_change
+
+cdef enum:
+    SIGNATURE_SIZE = 11
+    HEADER = 19  # signature, flags, size of the extension
+
+cdef const char* SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 
 
 def drain_lines(get_copy_data, rows not None, Py_ssize_t most):
@@ -29,6 +41,44 @@ def drain_lines(get_copy_data, rows not None, Py_ssize_t most):
             PyBuffer_Release(&view)
         count += 1
     return None, size
+
+
+def drain_rows(get_copy_data, rows not None, Py_ssize_t most):
+    """Append up to `most` rows of binary COPY to `rows`, a deque; without the header and the trailer.
+
+    Returns what `drain_lines` does. A header that is cut short stays where it is: no row begins like it.
+    """
+    cdef Py_ssize_t size = 0, count = 0, start
+    cdef Py_buffer view
+    cdef const unsigned char* octets
+    while count < most:
+        got = get_copy_data(1)
+        length, data = got
+        if length <= 0:
+            return got, size
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            octets = <const unsigned char*>view.buf
+            start = header_end(octets, view.len)
+            if view.len - start == 2 and octets[start] == 0xFF and octets[start + 1] == 0xFF:
+                continue
+            if view.len == start:
+                continue
+            rows.append(PyBytes_FromStringAndSize(<const char*>octets + start, view.len - start))
+            size += view.len - start
+        finally:
+            PyBuffer_Release(&view)
+        count += 1
+    return None, size
+
+
+cdef Py_ssize_t header_end(const unsigned char* octets, Py_ssize_t size) noexcept:
+    """Return where the header ends that a message begins with; 0 where there is none."""
+    cdef Py_ssize_t extension
+    if size < HEADER or memcmp(octets, SIGNATURE, SIGNATURE_SIZE) != 0:
+        return 0
+    extension = <Py_ssize_t>octets[15] << 24 | octets[16] << 16 | octets[17] << 8 | octets[18]
+    return HEADER + extension if extension <= size - HEADER else 0
 
 
 def take_lines(rows not None, Py_ssize_t most, Py_ssize_t most_bytes):

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+Layout: TypeAlias = Literal["tuple", "copy", "binary_tuple", "binary_copy"]
+"""How a row lies in its bytes: pgoutput's TupleData or a row of COPY, its values as text or in binary."""
+
 Conversion: TypeAlias = Literal[
     "",
     "boolean",
@@ -24,8 +27,12 @@ Conversion: TypeAlias = Literal[
     "zoned_timestamp",
     "truncated",
     "constant",
+    "oid",
+    "uuid",
+    "jsonb",
 ]
-"""How the text of a cell becomes Avro; "" leaves it to Python. "constant": by `placeholder`. See `cell.pyx`."""
+"""How a cell becomes Avro; "" leaves it to Python. "constant": by `placeholder`. See `cell.pyx`, for
+text, and `binary.pyx`, for binary, which alone has the last three."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,21 @@ from tailrace.core.cell cimport Conversion
 from tailrace.core.output cimport Output
 
 
+# Writes the Avro form of a cell, or returns False with nothing written: one for each form that cells have.
+ctypedef bint (*Convert)(Conversion, int, const unsigned char*, Py_ssize_t, Output) except -1
+
+
+cdef enum Layout:
+    TUPLE
+    COPY
+    BINARY_TUPLE
+    BINARY_COPY
+
+
 cdef enum Kind:
     NULL_CELL
     UNSENT_CELL
-    TEXT_CELL
+    VALUE_CELL
 
 
 cdef struct Cell:
@@ -29,7 +40,8 @@ cdef struct Column:
 
 cdef class RowPlan:
     cdef readonly int count
-    cdef bint is_copy  # rows are lines of COPY text, not TupleData
+    cdef Layout layout
+    cdef Convert convert
     cdef Output unescaped  # octets that `cells` point to where their text had escapes,
     cdef Output lent  # and those that `lenders` point to
     cdef Column* columns
@@ -42,7 +54,8 @@ cdef class RowPlan:
     cdef list unsent  # the names, as JSON, of columns that the row cut last lacks, as far as it is written
 
     cdef bint cut(self, const unsigned char* wire, Py_ssize_t size, bint lending) except -1
-    cdef bint cut_tuple(self, const unsigned char* wire, Py_ssize_t size, Cell* cells) noexcept
+    cdef bint cut_tuple(self, const unsigned char* wire, Py_ssize_t size, Cell* cells, unsigned char value) noexcept
+    cdef bint cut_binary_copy(self, const unsigned char* wire, Py_ssize_t size, Cell* cells) noexcept
     cdef bint cut_copy(self, const unsigned char* wire, Py_ssize_t size, Cell* cells, Output plain) except -1
     cdef void lend(self) noexcept
     cdef bint write_before(self, Output out) except -1

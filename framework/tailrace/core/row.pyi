@@ -1,13 +1,11 @@
 from collections.abc import Sequence
-from typing import Literal, final
+from typing import final
 
-from tailrace.core.plan import CellPlan
+from tailrace.core.plan import CellPlan, Layout
 
 @final
 class RowPlan:
     count: int
 
-    def __init__(
-        self, cells: Sequence[CellPlan | None], key: Sequence[int], layout: Literal["tuple", "copy"]
-    ) -> None: ...
+    def __init__(self, cells: Sequence[CellPlan | None], key: Sequence[int], layout: Layout) -> None: ...
     def pieces(self, wire: bytes) -> list[bytes] | None: ...

@@ -1,21 +1,25 @@
 """Rows of wire bytes to rows of Avro bytes, by a plan that is made once for each version of a table.
 
-    TupleData => count:int16 Cell*          big-endian
-    Cell      => 'n'                        null
-                 'u'                        unchanged TOAST value, not sent
-                 't' size:int32 octets      text
-    CopyLine  => Field*                     separated by tabs
-    Field     => '\\N'                      null
-                 octets                     \\b \\f \\n \\r \\t \\v \\\\ for the character, everything else for itself
+    tuple, binary_tuple => count:int16 Cell*          big-endian
+    Cell                => 'n'                        null
+                           'u'                        unchanged TOAST value, not sent
+                           't' size:int32 octets      text, in a tuple
+                           'b' size:int32 octets      binary, in a binary_tuple
+    copy                => Field*                     separated by tabs
+    Field               => '\\N'                      null
+                           octets                     \\b \\f \\n \\r \\t \\v \\\\ for the character, all else for itself
+    binary_copy         => count:int16 Sized*         big-endian
+    Sized               => size:int32 octets          binary; a size of -1: null
 
 Where a row is not of this shape, or says something that asks for more thought than a conversion (a required column that
 is null, a key that was not sent), the plan declines: its functions return False, and the Python twin
 (`tailrace.codec.row`) does the row, or says what is wrong with it.
-Source: Postgres manual, chapter 55 (logical replication message formats), COPY (text format).
+Source: Postgres manual, chapter 55 (logical replication message formats), COPY (text format, binary format).
 """
 
 from libc.stdlib cimport calloc, free
 
+from tailrace.core cimport binary
 from tailrace.core cimport cell as conversions
 from tailrace.core.output cimport Output
 
@@ -37,7 +41,12 @@ CONVERSIONS = {
     "zoned_timestamp": conversions.ZONED_TIMESTAMP,
     "truncated": conversions.TRUNCATED,
     "constant": conversions.CONSTANT,
+    "oid": conversions.OID,
+    "uuid": conversions.UUID,
+    "jsonb": conversions.JSONB,
 }
+
+LAYOUTS = {"tuple": TUPLE, "copy": COPY, "binary_tuple": BINARY_TUPLE, "binary_copy": BINARY_COPY}
 
 
 cdef class RowPlan:
@@ -45,13 +54,12 @@ cdef class RowPlan:
 
     `cells` has one `CellPlan` (see `tailrace.core.plan`) for each column of the wire, or None for one that is left out;
     `key` the indexes of the key's columns;
-    `layout` is "tuple" for TupleData, "copy" for lines of COPY text.
+    `layout` is one of `LAYOUTS`.
     """
 
     def __cinit__(self, cells, key, str layout):
-        if layout not in ("tuple", "copy"):
-            raise ValueError(layout)
-        self.is_copy = layout == "copy"
+        self.layout = LAYOUTS[layout]
+        self.convert = binary.write_cell if layout.startswith("binary_") else conversions.write_cell
         self.unescaped = Output()
         self.lent = Output()
         self.count = len(cells)
@@ -103,11 +111,13 @@ cdef class RowPlan:
         cdef Cell* cells = self.lenders if lending else self.cells
         if self.unsent:
             self.unsent.clear()
-        if not self.is_copy:
-            return self.cut_tuple(wire, size, cells)
+        if self.layout == TUPLE or self.layout == BINARY_TUPLE:
+            return self.cut_tuple(wire, size, cells, c't' if self.layout == TUPLE else c'b')
+        if self.layout == BINARY_COPY:
+            return self.cut_binary_copy(wire, size, cells)
         return self.cut_copy(wire, size, cells, self.lent if lending else self.unescaped)
 
-    cdef bint cut_tuple(self, const unsigned char* wire, Py_ssize_t size, Cell* cells) noexcept:
+    cdef bint cut_tuple(self, const unsigned char* wire, Py_ssize_t size, Cell* cells, unsigned char value) noexcept:
         cdef const unsigned char* end = wire + size
         cdef unsigned char kind
         cdef Py_ssize_t length
@@ -120,14 +130,14 @@ cdef class RowPlan:
                 return False
             kind = wire[0]
             wire += 1
-            if kind == c't':
+            if kind == value:
                 if end - wire < 4:
                     return False
                 length = <Py_ssize_t>wire[0] << 24 | wire[1] << 16 | wire[2] << 8 | wire[3]
                 wire += 4
                 if length > end - wire:
                     return False
-                cells[index] = Cell(TEXT_CELL, wire, length)
+                cells[index] = Cell(VALUE_CELL, wire, length)
                 wire += length
             elif kind == c'n':
                 cells[index].kind = NULL_CELL
@@ -135,6 +145,27 @@ cdef class RowPlan:
                 cells[index].kind = UNSENT_CELL
             else:
                 return False
+        return wire == end
+
+    cdef bint cut_binary_copy(self, const unsigned char* wire, Py_ssize_t size, Cell* cells) noexcept:
+        cdef const unsigned char* end = wire + size
+        cdef unsigned int length
+        cdef int index
+        if size < 2 or (wire[0] << 8 | wire[1]) != self.count:
+            return False
+        wire += 2
+        for index in range(self.count):
+            if end - wire < 4:
+                return False
+            length = <unsigned int>wire[0] << 24 | wire[1] << 16 | wire[2] << 8 | wire[3]
+            wire += 4
+            if length == 0xFFFFFFFFU:
+                cells[index].kind = NULL_CELL
+                continue
+            if length > end - wire:
+                return False
+            cells[index] = Cell(VALUE_CELL, wire, length)
+            wire += length
         return wire == end
 
     cdef bint cut_copy(self, const unsigned char* wire, Py_ssize_t size, Cell* cells, Output plain) except -1:
@@ -149,7 +180,7 @@ cdef class RowPlan:
                 continue
             if index == self.count:
                 return False
-            cells[index] = Cell(TEXT_CELL, wire + start, at - start)
+            cells[index] = Cell(VALUE_CELL, wire + start, at - start)
             if escaped:
                 unescape(&cells[index], plain)
             escaped = False
@@ -161,7 +192,7 @@ cdef class RowPlan:
         """Take the values that the row after a change lacks from the row before it, where that has them."""
         cdef int index
         for index in range(self.count):
-            if self.cells[index].kind == UNSENT_CELL and self.lenders[index].kind == TEXT_CELL:
+            if self.cells[index].kind == UNSENT_CELL and self.lenders[index].kind == VALUE_CELL:
                 self.cells[index] = self.lenders[index]
 
     cdef bint write_before(self, Output out) except -1:
@@ -208,7 +239,7 @@ cdef class RowPlan:
         else:
             if column.branch >= 0:
                 out.put_byte(<unsigned char>column.branch)
-            if not conversions.write_cell(column.conversion, column.parameter, cell.octets, cell.size, out):
+            if not self.convert(column.conversion, column.parameter, cell.octets, cell.size, out):
                 out.size = column.start
                 out.put_bytes(self.writers[index](cell.octets[: cell.size]))
         column.end = out.size

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tailrace.codec.projection import Projection
 from tailrace.columns import ColumnRules
-from tailrace.event import Change, Event, Op, Table
+from tailrace.event import Change, Event, Layout, Op, Table
 from tailrace.schema import UNAVAILABLE, Field, Schema, Unavailable, Value
 from tailrace.source import SourceConfig
-from tailrace_postgres.row import CopyFormat, TupleFormat
+from tailrace_postgres.row import WireFormat
 from tailrace_postgres.types import PgType, TypeMapper
 
 SOURCE = Schema(
@@ -115,7 +115,7 @@ DISGUISES: dict[str, object] = {
 
 @lru_cache(maxsize=500)
 def table(
-    columns: tuple[tuple[str, bool], ...], key: tuple[int, ...], layout: str, treated: tuple[str, ...] = ()
+    columns: tuple[tuple[str, bool], ...], key: tuple[int, ...], layout: Layout, treated: tuple[str, ...] = ()
 ) -> Table:
     """`treated` says of each column "", "exclude", or one of `DISGUISES`, which texts wear only."""
     mapper = TypeMapper(CATALOG, SourceConfig(type="postgres"))
@@ -123,8 +123,7 @@ def table(
         mapper.column(f"c{index}\u00e4", *TYPES[spelling], not_null=required, default=None)
         for index, (spelling, required) in enumerate(columns)
     )
-    form = TupleFormat("a.t", len(made)) if layout == "tuple" else CopyFormat("a.t", len(made))
-    shape = Table("a.t", "shop.a.t", made, key, form, SOURCE)
+    shape = Table("a.t", "shop.a.t", made, key, WireFormat(layout, "a.t", len(made)), SOURCE)
     rules: dict[str, dict[str, object]] = {"mask": {}, "hash": {}, "truncate": {}}
     for column, treatment in zip(made, treated, strict=False):
         if treatment in rules and column.schema.type == "string":

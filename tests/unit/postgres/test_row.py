@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tailrace.errors import BadRecord
 from tailrace.schema import UNAVAILABLE
-from tailrace_postgres.row import CopyFormat, TupleFormat, fill_unchanged
+from tailrace_postgres.row import WireFormat, fill_unchanged
 
 CELLS = st.lists(st.one_of(st.none(), st.just(UNAVAILABLE), st.binary(max_size=20)), min_size=1, max_size=6)
 
@@ -28,19 +28,19 @@ def tuple_data(cells: list[object]) -> bytes:
 @given(CELLS)
 def test_tuple_data(cells: list[object]) -> None:
     wire = tuple_data(cells)
-    assert TupleFormat("t", len(cells)).cells(wire) == cells
+    assert WireFormat("tuple", "t", len(cells)).cells(wire) == cells
     for length in range(len(wire)):
         with pytest.raises(BadRecord, match="row of t"):
-            TupleFormat("t", len(cells)).cells(wire[:length])
+            WireFormat("tuple", "t", len(cells)).cells(wire[:length])
     with pytest.raises(BadRecord):
-        TupleFormat("t", len(cells)).cells(wire + b"n")
+        WireFormat("tuple", "t", len(cells)).cells(wire + b"n")
     with pytest.raises(BadRecord):
-        TupleFormat("t", len(cells) + 1).cells(wire)
+        WireFormat("tuple", "t", len(cells) + 1).cells(wire)
 
 
 def test_binary_values_are_refused() -> None:
     with pytest.raises(BadRecord, match="unknown kind"):
-        TupleFormat("t", 1).cells(b"\0\1b\0\0\0\1x")
+        WireFormat("tuple", "t", 1).cells(b"\0\1b\0\0\0\1x")
 
 
 def copied(cells: list[bytes | None]) -> bytes:
@@ -53,23 +53,23 @@ def copied(cells: list[bytes | None]) -> bytes:
 @given(st.lists(st.one_of(st.none(), st.binary(max_size=20)), min_size=1, max_size=6))
 def test_copy_text(cells: list[bytes | None]) -> None:
     line = copied(cells)
-    assert CopyFormat("t", len(cells)).cells(line) == cells
+    assert WireFormat("copy", "t", len(cells)).cells(line) == cells
     with pytest.raises(BadRecord):
-        CopyFormat("t", len(cells) + 1).cells(line)
+        WireFormat("copy", "t", len(cells) + 1).cells(line)
 
 
 def test_a_line_of_a_table_without_columns() -> None:
-    assert CopyFormat("t", 0).cells(b"") == []
+    assert WireFormat("copy", "t", 0).cells(b"") == []
 
 
 def test_the_text_backslash_n_is_not_null() -> None:
-    assert CopyFormat("t", 2).cells(b"\\\\N\t\\N") == [b"\\N", None]
+    assert WireFormat("copy", "t", 2).cells(b"\\\\N\t\\N") == [b"\\N", None]
 
 
 @given(CELLS, st.data())
 def test_values_that_were_not_sent_are_taken_from_the_old_row(new: list[object], draw: st.DataObject) -> None:
     old = draw.draw(st.lists(st.one_of(st.none(), st.binary(max_size=5)), min_size=len(new), max_size=len(new)))
-    filled = TupleFormat("t", len(new)).cells(fill_unchanged(tuple_data(new), tuple_data(list(old))))
+    filled = WireFormat("tuple", "t", len(new)).cells(fill_unchanged(tuple_data(new), tuple_data(list(old))))
     expected = [
         before if after is UNAVAILABLE and before is not None else after
         for before, after in zip(old, new, strict=True)
