@@ -3,7 +3,7 @@
 #   make demo         an embedded Postgres, a shop that trades, a worker, a live view
 #   make test         installs what the tests need, checks, and runs all tests
 #   make check        format, lint, types, layers
-#   make bench        all benchmarks
+#   make bench        all benchmarks; make bench-report writes what they found into docs/benchmarks.md
 #   make reference    docs/commands.md and docs/configuration.md, out of the code
 #
 # PYTHON=python3.12 chooses an interpreter; ARGS="--seconds 20" is handed to the demo, PYTEST_ARGS="-k slot" to pytest.
@@ -11,10 +11,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CORE := $(wildcard framework/tailrace/core/*.pyx framework/tailrace/core/*.pxd)
+BENCHMARKS ?= stream_rate beside_debezium encode big_transaction
 SOURCES := framework connectors schemas tests $(wildcard benchmarks/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv system check test pytest demo reference bench clean
+.PHONY: help venv system check test pytest demo reference bench bench-report clean
 
 # $(call timed,name,command): run, then say how long it took.
 timed = @start=$$(date +%s); echo "== $(1)"; $(2) && echo "== $(1): ok, $$(( $$(date +%s) - start )) s" \
@@ -65,10 +66,16 @@ demo: .venv/installed-for-demo
 reference: venv
 	@PYTHONPATH=tests $(BIN)/python -m docs.reference
 
-# Each is a question with its own options; this asks them all as they come, which takes a good half hour.
-bench: venv
-	@for benchmark in $$(grep -l __main__ benchmarks/*.py); do \
-		echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+# Each is a question with options of its own. A benchmark that fails does not keep the others from running.
+bench: system venv
+	@failed=; for benchmark in $(BENCHMARKS); do \
+		start=$$(date +%s); echo "== $$benchmark"; \
+		$(BIN)/python benchmarks/$$benchmark.py $(BENCH_ARGS) || failed="$$failed $$benchmark"; \
+		echo "== $$benchmark: $$(( $$(date +%s) - start )) s"; done; \
+	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+bench-report: venv
+	@$(BIN)/python benchmarks/report.py $(BENCHMARKS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -87,7 +87,7 @@ def machine() -> Mapping[str, object]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "load_before": LOAD_BEFORE,
         "load_after": [round(load, 1) for load in os.getloadavg()],
         "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
