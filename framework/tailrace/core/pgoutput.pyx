@@ -13,8 +13,9 @@ Source: Postgres manual, chapter 55 (streaming replication protocol, logical rep
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.string cimport memcmp, memcpy
 
-from tailrace.core.change cimport new_change
+from tailrace.core.change cimport ChangeFields, new_change
 
 cdef enum:
     XLOG_HEADER = 25
@@ -95,7 +96,9 @@ def take_rows(
 cdef bint take_row(Received received, dict relations, type kind, origin, list events) except -1:
     """Append the change that a message is; False where it is left to Python."""
     cdef const unsigned char* message = received.data
-    cdef Py_ssize_t size = len(received.data), start, end = 0
+    cdef Py_ssize_t size = len(received.data), start, end = 0, borrowed = 0
+    cdef bint moved = False
+    cdef ChangeFields change
     cdef bytes old = None, new = None
     if size < 8 or message[0] not in (c'I', c'U', c'D'):
         return False
@@ -118,10 +121,15 @@ cdef bint take_row(Received received, dict relations, type kind, origin, list ev
         return False
     if relation.table is None:
         return True
-    if old is not None and new is not None and not same_key(relation, old, new):
-        return False
+    if old is not None and new is not None:
+        if not compared(relation, old, new, &moved, &borrowed):
+            return False
+        if borrowed > 0:
+            new = filled(old, new, borrowed)
     op = "c" if message[0] == c'I' else "u" if message[0] == c'U' else "d"
-    events.append(new_change(kind, relation.table, op, old, new, origin, received.lsn))
+    change = new_change(kind, relation.table, op, old, new, origin, received.lsn)
+    change.moved = moved
+    events.append(change)
     return True
 
 
@@ -159,20 +167,50 @@ cdef Py_ssize_t cell_end(const unsigned char* message, Py_ssize_t at, Py_ssize_t
     return at if at <= size else -1
 
 
-cdef bint same_key(Plain relation, bytes old, bytes new) except -1:
-    """Whether the key is the same in both rows, and the new one whole; False also where that cannot be said."""
+cdef bint compared(Plain relation, bytes old, bytes new, bint* moved, Py_ssize_t* borrowed) except -1:
+    """Compare two rows; False where it cannot be said whether they have the same key.
+
+    `moved` becomes whether they have different ones, `borrowed` what `new` grows by with the values that it lacks and
+    `old` has.
+    """
     cdef const unsigned char* before = old
     cdef const unsigned char* after = new
     cdef const unsigned char* key = relation.key
     cdef Py_ssize_t at = 2, other = 2, end, other_end, index
     cdef Py_ssize_t columns = len(relation.key)
+    moved[0] = False
+    borrowed[0] = 0
     if <Py_ssize_t>big_endian(before, 2) != columns or <Py_ssize_t>big_endian(after, 2) != columns:
         return False
     for index in range(columns):
         end, other_end = cell_end(before, at, len(old)), cell_end(after, other, len(new))
-        if after[other] == c'u':
-            return False
-        if key[index] and (end - at != other_end - other or old[at:end] != new[other:other_end]):
-            return False
+        if after[other] == c'u' and before[at] == c't':
+            borrowed[0] += end - at - 1
+        elif key[index] and (
+            after[other] == c'u' or end - at != other_end - other or memcmp(before + at, after + other, end - at) != 0
+        ):
+            if before[at] != c't' or after[other] != c't':
+                return False
+            moved[0] = True
         at, other = end, other_end
     return True
+
+
+cdef bytes filled(bytes old, bytes new, Py_ssize_t borrowed):
+    """Return `new` with the values that it lacks and `old` has, `borrowed` octets longer; both are whole, and fit."""
+    cdef bytes whole = PyBytes_FromStringAndSize(NULL, len(new) + borrowed)
+    cdef const unsigned char* before = old
+    cdef const unsigned char* after = new
+    cdef unsigned char* out = <unsigned char*><char*>whole
+    cdef Py_ssize_t at = 2, other = 2, end, other_end, done = 2
+    memcpy(out, after, 2)
+    while other < len(new):
+        end, other_end = cell_end(before, at, len(old)), cell_end(after, other, len(new))
+        if after[other] == c'u' and before[at] == c't':
+            memcpy(out + done, before + at, end - at)
+            done += end - at
+        else:
+            memcpy(out + done, after + other, other_end - other)
+            done += other_end - other
+        at, other = end, other_end
+    return whole
