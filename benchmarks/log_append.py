@@ -1,26 +1,28 @@
 """How fast is the bundled log, against writing the same bytes to a plain file with the same syncs?
 
-    python benchmarks/log_append.py [--records 200000] [--batch 1000] [--json results.json]
+    python benchmarks/log_append.py --rows 50000 --batch 1000 --rounds 9
 
-Appends 200-byte records in batches, one commit (one sync of the data, one of the journal) for each, and reads them
-back; with every compression. `raw file` writes the same bytes with one fdatasync per batch, `raw file, 2 syncs` adds a
-second small file synced after each, as a commit does. Prints a table, and the same as JSON.
+Appends 200-byte records in batches, one commit for each: a sync of the data, then one of the journal. By turns:
+
+* `raw`: the records' bytes to one file with `pwrite`, 150 bytes to another as the journal has them, fdatasync each
+* `blocks`: records as the encoder hands them over, with every compression
+* `records`: single `Record`s, as other sources of records hand them over
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import random
-import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from contest import Figures, Run, hold
+from measurement import parser, publish
+from tailrace.codec.encoded import EncodedRecords
+from tailrace.core.block import Blocks
 from tailrace.event import Record
 from tailrace.log.store.backend import BundledLog
 from tailrace.log.store.compression import Compression
@@ -30,6 +32,7 @@ ENVELOPE = (
     b"\x00\x00\x00\x00\x07\x00\x023.0.0\x14postgresql\x08shop\x80\x89\xc2\xda\x0c\x02false\x08shop\x0cpublic\x0corders"
 )
 WORDS = tuple(b"amber birch cedar delta ember fjord grove heron indigo juniper krill larch maple north".split())
+JOURNAL_BYTES = 150
 
 
 def make_records(count: int) -> list[Record]:
@@ -44,127 +47,95 @@ def make_records(count: int) -> list[Record]:
     return records
 
 
-def raw(path: Path, batches: Sequence[bytes], *, journal: bool) -> float:
-    """Write the batches with the syncs that a commit needs; return the seconds."""
-    data = os.open(path / "raw", os.O_RDWR | os.O_CREAT)
-    small = os.open(path / "raw-journal", os.O_RDWR | os.O_CREAT)
-    begun = time.perf_counter()
-    for batch in batches:
-        os.write(data, batch)
-        os.fdatasync(data)
-        if journal:
-            os.write(small, b"x" * 150)
-            os.fdatasync(small)
-    seconds = time.perf_counter() - begun
-    os.close(data)
-    os.close(small)
-    return seconds
+def encoded(batch: Sequence[Record]) -> EncodedRecords:
+    """Return the batch as the encoder hands it over."""
+    blocks = Blocks(lambda _: 1)
+    for record in batch:
+        blocks.append(record)
+    return EncodedRecords(blocks.take())
 
 
-def append(config: BundledLogConfig, batches: Sequence[Sequence[Record]]) -> float:
-    """Write and commit each batch; return the seconds."""
-    writer = BundledLog(config).writer()
-    writer.open("bench")
-    begun = time.perf_counter()
-    for number, batch in enumerate(batches):
-        writer.write(batch)
-        writer.commit({"batch": number})
-    seconds = time.perf_counter() - begun
-    writer.close()
-    return seconds
-
-
-def read(config: BundledLogConfig, count: int) -> float:
-    """Read everything back; return the seconds."""
-    reader = BundledLog(config).reader(["*"])
-    reader.open(None)
-    begun = time.perf_counter()
-    seen = 0
-    while seen < count:
-        seen += len(reader.poll(1.0).items)
-    seconds = time.perf_counter() - begun
-    reader.close()
-    return seconds
-
-
-def measure(name: str, count: int, run: Callable[[Path], float], repeats: int) -> dict[str, object]:
-    """Run in fresh folders; return the median."""
-    times = []
-    for _ in range(repeats):
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-            times.append(run(Path(folder)))
-    seconds = statistics.median(times)
+def spent(work: Callable[[], None], count: int) -> Figures:
+    """Return what `work` on so many records took."""
+    begun, cpu = time.perf_counter(), time.process_time()
+    work()
+    seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
     return {
-        "what": name,
-        "us_per_record": round(seconds / count * 1e6, 2),
-        "records_per_second": round(count / seconds),
+        "us_per_record": seconds / count * 1e6,
+        "cpu_us_per_record": cpu / count * 1e6,
+        "records_per_second": count / seconds,
     }
 
 
-def results(count: int, size: int, repeats: int) -> list[dict[str, object]]:
-    """Measure everything."""
-    records = make_records(count)
-    batches = [records[at : at + size] for at in range(0, count, size)]
-    plain = [b"".join((each.key or b"") + (each.value or b"") for each in batch) for batch in batches]
-    rows = [
-        measure("raw file", count, lambda path: raw(path, plain, journal=False), repeats),
-        measure("raw file, 2 syncs", count, lambda path: raw(path, plain, journal=True), repeats),
-    ]
-    for compression in ("none", "lz4", "zstd"):
-        rows += log_rows(compression, batches, count, repeats)
-    return rows
+def raw(batches: Sequence[bytes], count: int) -> Figures:
+    """Write the batches with the syncs that a commit needs."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        data = os.open(Path(folder) / "data", os.O_RDWR | os.O_CREAT)
+        journal = os.open(Path(folder) / "journal", os.O_RDWR | os.O_CREAT)
+
+        def work() -> None:
+            at = 0
+            for number, batch in enumerate(batches):
+                os.pwrite(data, batch, at)
+                os.fdatasync(data)
+                os.pwrite(journal, b"x" * JOURNAL_BYTES, number * JOURNAL_BYTES)
+                os.fdatasync(journal)
+                at += len(batch)
+
+        try:
+            return spent(work, count)
+        finally:
+            os.close(data)
+            os.close(journal)
 
 
-def log_rows(
-    compression: Compression, batches: Sequence[Sequence[Record]], count: int, repeats: int
-) -> list[dict[str, object]]:
-    """Measure append and read with one compression."""
-    reads: list[float] = []
-    sizes: list[int] = []
+def append(batches: Sequence[Sequence[Record]], count: int, compression: Compression) -> Figures:
+    """Write and commit each batch."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        log = BundledLog(BundledLogConfig(path=Path(folder), compression=compression))
+        writer = log.writer()
+        writer.open("bench")
 
-    def run(path: Path) -> float:
-        config = BundledLogConfig(path=path, compression=compression)
-        seconds = append(config, batches)
-        reads.append(read(config, count))
-        sizes.append(BundledLog(config).partitions()[0].bytes)
-        return seconds
+        def work() -> None:
+            for number, batch in enumerate(batches):
+                writer.write(batch)
+                writer.commit({"batch": number})
 
-    written = measure(f"append, {compression}", count, run, repeats)
-    written["bytes_per_record"] = round(sizes[0] / count, 1)
-    seconds = statistics.median(reads)
-    back = {
-        "what": f"read, {compression}",
-        "us_per_record": round(seconds / count * 1e6, 2),
-        "records_per_second": round(count / seconds),
-    }
-    return [written, back]
+        figures = spent(work, count)
+        writer.close()
+        return {**figures, "bytes_per_record": sum(info.bytes for info in log.partitions()) / count}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="append and read rates of the bundled log")
-    parser.add_argument("--records", type=int, default=200_000)
-    parser.add_argument("--batch", type=int, default=1000)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    rows = results(arguments.records, arguments.batch, arguments.repeats)
-    print(f"{'what':<22}{'us/record':>12}{'records/s':>14}{'bytes/record':>14}")
-    for row in rows:
-        print(
-            f"{row['what']:<22}{row['us_per_record']:>12}{row['records_per_second']:>14}"
-            f"{row.get('bytes_per_record', ''):>14}"
-        )
-    report = {
-        "machine": {"python": sys.version.split()[0], "system": platform.platform(), "cpus": os.cpu_count()},
-        "records": arguments.records,
-        "batch": arguments.batch,
-        "results": rows,
+    """Measure, and publish."""
+    options = parser(__doc__ or "", rows=50_000, rounds=9)
+    options.add_argument("--batch", type=int, default=1000)
+    given = options.parse_args()
+    count: int = given.rows
+    records = make_records(count)
+    batches = [records[at : at + given.batch] for at in range(0, count, given.batch)]
+    blocks = [encoded(batch) for batch in batches]
+    plain = [b"".join([block.records for block in each.blocks]) for each in blocks]
+    contenders: dict[str, Run] = {
+        "raw": lambda: {**raw(plain, count), "bytes_per_record": sum(map(len, plain)) / count},
+        "blocks, none": partial(append, blocks, count, "none"),
+        "blocks, lz4": partial(append, blocks, count, "lz4"),
+        "blocks, zstd": partial(append, blocks, count, "zstd"),
+        "records, lz4": partial(append, batches, count, "lz4"),
     }
-    text = json.dumps(report, indent=2)
-    if arguments.json:
-        arguments.json.write_text(text + "\n")
-    else:
-        print(text)
+    contest = hold("", contenders, rounds=given.rounds)
+    goals = [
+        contest.goal(
+            f"append against raw writes of the same bytes ({name})",
+            contest.ratios(f"blocks, {name}", "raw", "records_per_second"),
+            at_least=0.8,
+        )
+        for name in ("none", "lz4")
+    ]
+    publish(
+        "log_append", list(contest.medians()), about=__doc__ or "", goals=goals, runs=list(contest.every_run()),
+        parameters=vars(given),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

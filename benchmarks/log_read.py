@@ -1,6 +1,6 @@
 """How fast is a topic read back as Python objects, against fastavro alone on the same bytes?
 
-    python benchmarks/log_read.py [--records 200000] [--runs 5]
+    python benchmarks/log_read.py --rows 100000 --rounds 5
 
 A topic of envelopes, inserts and updates of a table of ten columns, is written once; then by turns:
 
@@ -12,9 +12,7 @@ A topic of envelopes, inserts and updates of a table of ten columns, is written 
 
 from __future__ import annotations
 
-import argparse
 import io
-import statistics
 import struct
 import tempfile
 import time
@@ -24,8 +22,9 @@ from typing import cast
 
 import fastavro
 
+from contest import Figures, Run, hold
 from encode import COLUMNS, orders
-from measurement import Cell, publish
+from measurement import parser, publish
 from tailrace.codec.avro_values import for_reading
 from tailrace.codec.decoder import Decoder
 from tailrace.codec.encoder import ChangeEncoder
@@ -113,12 +112,15 @@ def through_file(log: BundledLog) -> float:
     return time.perf_counter() - begun
 
 
+def told(seconds: float, count: int) -> Figures:
+    """Return what is told of one run."""
+    return {"us_per_record": seconds / count * 1e6, "records_per_second": count / seconds}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--records", type=int, default=200_000)
-    parser.add_argument("--runs", type=int, default=5)
-    given = parser.parse_args()
-    count: int = given.records
+    """Measure, and publish."""
+    given = parser(__doc__ or "", rows=100_000).parse_args()
+    count: int = given.rows
     with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as folder:
         log = BundledLog.at(Path(folder))
         fill(log, count)
@@ -126,25 +128,19 @@ def main() -> None:
         schema = log.registry().by_id(int.from_bytes(values[0][1:FRAME], "big"))
         joined = b"".join([value[FRAME:] for value in values])
         decoder = Decoder(log.registry())
-        ways: dict[str, Callable[[], float]] = {
-            "fastavro": lambda: alone(schema, joined),
-            "objects": lambda: poll(log, count, decoder.value),
-            "records": lambda: poll(log, count, None),
-            "file": lambda: through_file(log),
+        contenders: dict[str, Run] = {
+            "fastavro": lambda: told(alone(schema, joined), count),
+            "objects": lambda: told(poll(log, count, decoder.value), count),
+            "records": lambda: told(poll(log, count, None), count),
+            "file": lambda: told(through_file(log), count),
         }
-        taken: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(given.runs):
-            for name, way in ways.items():
-                taken[name].append(way())
-        bytes_each = sum(info.bytes for info in log.partitions()) / count
-    median = {name: statistics.median(times) for name, times in taken.items()}
-    rows: list[dict[str, Cell]] = [
-        {"way": name, "us_per_record": seconds / count * 1e6, "records_per_second": round(count / seconds)}
-        for name, seconds in median.items()
-    ]
+        contest = hold("", contenders, rounds=given.rounds)
+        file_bytes = sum(info.bytes for info in log.partitions()) / count
+    ratios = contest.ratios("objects", "fastavro", "records_per_second")
     publish(
-        "log_read", rows, records=count, runs=given.runs, value_bytes=round(len(joined) / count, 1),
-        file_bytes=round(bytes_each, 1), objects_against_fastavro=round(median["fastavro"] / median["objects"], 2),
+        "log_read", list(contest.medians()), about=__doc__ or "", runs=list(contest.every_run()),
+        goals=[contest.goal("reading a topic as objects against fastavro alone", ratios, at_least=0.7)],
+        parameters=vars(given), value_bytes=round(len(joined) / count, 1), file_bytes=round(file_bytes, 1),
     )  # fmt: skip
 
 

@@ -88,7 +88,7 @@ class World:
         log = make_log(self.folder, segment_bytes=1024, partitions=PARTITIONS, fsync="commit")
         writer = BundledWriter(log.config)
         one_by_one = mock.patch.object(barrier, "THREADS", 1)  # so that a step is always the same one
-        with self.machine.running(), one_by_one, closing(writer), suppress(Killed):
+        with self.machine.running(), one_by_one, suppress(Killed), closing(writer):
             self.write_on(writer)
 
     def write_on(self, writer: BundledWriter) -> None:

@@ -64,7 +64,7 @@ class World:
         self.machine.kill_at = None if turn.kill is None else self.machine.steps + turn.kill
         writer = BundledWriter(make_log(self.folder, partitions=PARTITIONS, fsync="commit").config)
         one_by_one = mock.patch.object(barrier, "THREADS", 1)
-        with self.machine.running(), one_by_one, closing(writer), suppress(Killed):
+        with self.machine.running(), one_by_one, suppress(Killed), closing(writer):
             self.work(writer, turn)
         if turn.cut:
             target = self.root / str(next(self.generation))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -107,6 +107,9 @@ class Machine:
             raise Killed
         self._real["write_at"](fd, data, position, path)
 
+    def _write_parts_at(self, fd: int, parts: Sequence[bytes], position: int, path: Path) -> None:
+        self._write_at(fd, b"".join(parts), position, path)
+
     def _truncate(self, fd: int, size: int, path: Path) -> None:
         self._kill_if_due()
         self._real["truncate"](fd, size, path)
@@ -141,6 +144,7 @@ class Machine:
 _PATCHED = (
     "open_file",
     "write_at",
+    "write_parts_at",
     "truncate",
     "sync",
     "sync_directory",

@@ -126,7 +126,20 @@ def encode_sparse(
     compression: int = NONE,
     delete_horizon: bool = False,
 ) -> bytes:
-    """Return a batch that stands for more offsets than it has records: what compaction leaves.
+    """Return a batch that stands for more offsets than it has records: what compaction leaves; see `batch_parts`."""
+    parts = batch_parts(block, base_offset, last_offset_delta, compression=compression, delete_horizon=delete_horizon)
+    return b"".join(parts)
+
+
+def batch_parts(
+    block: RecordBlock,
+    base_offset: int,
+    last_offset_delta: int,
+    *,
+    compression: int = NONE,
+    delete_horizon: bool = False,
+) -> tuple[bytes, bytes]:
+    """Return the header of a batch, and its records.
 
     With `delete_horizon` the block's base timestamp is the time from which on its tombstones may go.
     """
@@ -142,4 +155,4 @@ def encode_sparse(
     fixed = _AFTER_CRC.pack(attributes, last_offset_delta, base_timestamp, max_timestamp, -1, -1, -1, block.count)
     crc = google_crc32c.extend(google_crc32c.value(fixed), records)
     length = HEADER_SIZE - _LENGTH_END + len(records)
-    return b"".join((_BEFORE_CRC.pack(base_offset, length, LEADER_EPOCH, MAGIC, crc), fixed, records))
+    return _BEFORE_CRC.pack(base_offset, length, LEADER_EPOCH, MAGIC, crc) + fixed, records

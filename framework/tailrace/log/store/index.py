@@ -27,10 +27,14 @@ from tailrace.log.store.segment import SegmentFile, index_path, time_index_path
 _ENTRY = struct.Struct(">ii")
 _TIME_ENTRY = struct.Struct(">qi")
 
+_SETTLE = 32 * _ENTRY.size
+"""Entries to collect before they are written. A file that grows is work at every sync of its neighbours, too, and a
+reader that lacks an entry walks along as many batches instead."""
+
 
 @dataclass(slots=True)
 class IndexWriter:
-    """Collects the entries of one segment; `flush` appends them to the files."""
+    """Collects the entries of one segment; `settle` and `flush` append them to the files."""
 
     folder: Path
     base: int
@@ -41,6 +45,7 @@ class IndexWriter:
     last_time: int = -1
     _offsets: bytearray = field(default_factory=bytearray)
     _times: bytearray = field(default_factory=bytearray)
+    _committed: tuple[int, int] = (0, 0)  # bytes of both that speak of committed batches
 
     def note(self, last_offset: int, position: int, size: int, max_timestamp: int) -> None:
         """Take notice of a batch that was appended to the segment."""
@@ -57,14 +62,27 @@ class IndexWriter:
             self._times += _TIME_ENTRY.pack(self.max_timestamp, self.max_offset - self.base)
             self.last_time = self.max_timestamp
 
+    def commit(self) -> None:
+        """Take notice that all batches so far are committed; now and then, write what was collected."""
+        self._committed = len(self._offsets), len(self._times)
+        if len(self._offsets) >= _SETTLE:
+            self.settle()
+
+    def settle(self) -> None:
+        """Append the entries of committed batches to the files."""
+        offsets, times = self._committed
+        self._committed = (0, 0)
+        if offsets:
+            _append(index_path(self.folder, self.base), self._offsets[:offsets], _ENTRY.size)
+            del self._offsets[:offsets]
+        if times:
+            _append(time_index_path(self.folder, self.base), self._times[:times], _TIME_ENTRY.size)
+            del self._times[:times]
+
     def flush(self) -> None:
-        """Append the collected entries to the files; only those of committed batches, or of a full segment."""
-        if self._offsets:
-            _append(index_path(self.folder, self.base), self._offsets, _ENTRY.size)
-            self._offsets.clear()
-        if self._times:
-            _append(time_index_path(self.folder, self.base), self._times, _TIME_ENTRY.size)
-            self._times.clear()
+        """Append all that was collected; only where the batches are committed, or the segment is full."""
+        self._committed = len(self._offsets), len(self._times)
+        self.settle()
 
     def finish(self) -> None:
         """Write what is left when the segment is full: the time index ends with the greatest timestamp."""

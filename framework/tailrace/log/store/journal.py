@@ -35,6 +35,8 @@ from tailrace.position import Position
 SEGMENT_BYTES = 256 * 1024
 """Small: the last segment is read as a whole, at every start and by everybody who asks for positions."""
 
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
 DRAFT = ".log.new"
 """Ending of a segment until its first record is durable."""
 
@@ -245,7 +247,7 @@ class Journal:
         if full:
             content["full"] = True
         block = BlockBuilder()
-        value = json.dumps(content, separators=(",", ":")).encode()
+        value = _to_json(content).encode()
         block.add(Record("", self._task.encode(), value, time.time_ns() // 1_000_000))
         offset = self.state.next_offset
         self.state.next_offset = offset + 1

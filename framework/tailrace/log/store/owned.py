@@ -10,7 +10,7 @@ from tailrace.log.store.claim import claim
 from tailrace.log.store.end import End
 from tailrace.log.store.journal import JournalState
 from tailrace.log.store.layout import Layout, Place
-from tailrace.log.store.openfiles import OpenFiles
+from tailrace.log.store.openfiles import OpenFiles, limit
 from tailrace.log.store.partition import PartitionAppender
 from tailrace.log.store.partitioner import partition_of
 from tailrace.log.store.settings import BundledLogConfig
@@ -24,7 +24,7 @@ class OwnedPartitions:
         self._config = config
         self._task = task
         self._state = state
-        self._files = OpenFiles()
+        self._files = OpenFiles(limit() // 2)  # each has two: batches and watermark
         self._counts: dict[str, int] = {}
         self._appenders: dict[tuple[str, int], PartitionAppender] = {}
 
@@ -58,6 +58,11 @@ class OwnedPartitions:
         """Make the folders of a topic, the last partition's first: however far it gets, it tells their number."""
         for each in reversed(range(max(self._count(topic), number + 1))):
             disk.make_directory(self._layout.place(topic, each).folder)
+
+    def settle(self) -> None:
+        """Write what is left of the indexes."""
+        for appender in self._appenders.values():
+            appender.settle()
 
     def close(self) -> None:
         """Release all files."""

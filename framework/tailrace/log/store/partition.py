@@ -13,7 +13,7 @@ from tailrace.core.block import Block
 from tailrace.errors import BadRecord
 from tailrace.event import Record
 from tailrace.log.store import disk
-from tailrace.log.store.batch import HEADER_SIZE, encode_batch
+from tailrace.log.store.batch import HEADER_SIZE, batch_parts
 from tailrace.log.store.compression import CODES
 from tailrace.log.store.end import End
 from tailrace.log.store.index import IndexWriter, resume_index
@@ -22,11 +22,14 @@ from tailrace.log.store.openfiles import OpenFiles
 from tailrace.log.store.record import RecordBlock
 from tailrace.log.store.segment import SegmentFile, log_path
 from tailrace.log.store.settings import TopicSettings
-from tailrace.log.store.watermark import write_hint
+from tailrace.log.store.watermark import Watermark
 
 BATCH_BYTES = 1024 * 1024
 BATCH_RECORDS = 10_000
 """A reader decodes a batch as a whole: these bound what one batch can cost it."""
+
+WHOLE_BYTES = 128 * 1024
+"""From this size on a block becomes a batch of its own: to join it with others costs more than a batch does."""
 
 RECORD_BYTES = 1024 * 1024 * 1024
 """Byte positions in a segment are 32-bit, and a batch never spans two."""
@@ -48,6 +51,7 @@ class PartitionAppender:
         self._begun = time.time()
         self._fd = -1
         self._path = log_path(place.folder, end.segment)
+        self._watermark = Watermark(place.folder)
         self._index: IndexWriter | None = None
         self._unsynced = False
         self._new_files = False
@@ -62,7 +66,11 @@ class PartitionAppender:
         return size
 
     def extend(self, block: Block) -> int:
-        """Take a block of encoded records into memory, where small ones become one batch; return its bytes."""
+        """Take a block of encoded records; return what it takes in memory: a large one goes to the file at once."""
+        if block.size >= WHOLE_BYTES:
+            self.flush()
+            self.append(RecordBlock(block.records, block.count, block.timestamps))
+            return 0
         pending = self._pending
         if pending.count and (pending.size + block.size > BATCH_BYTES or pending.count + block.count > BATCH_RECORDS):
             self.flush()
@@ -77,12 +85,12 @@ class PartitionAppender:
 
     def append(self, block: RecordBlock) -> None:
         """Append a block of encoded records as one batch; what is in memory goes before it by `flush`."""
-        batch = encode_batch(block, self._next_offset, self._codec)
-        size = len(batch)
+        batch = batch_parts(block, self._next_offset, block.count - 1, compression=self._codec)
+        size = sum(map(len, batch))
         self._open()
         if self._size and (self._size + size > self._settings.segment_bytes or self._is_old()):
             self._roll()
-        disk.write_at(self._fd, batch, self._size, self._path)
+        disk.write_parts_at(self._fd, batch, self._size, self._path)
         self._unsynced = True
         last_offset = self._next_offset + block.count - 1
         assert self._index is not None  # _open made it
@@ -106,9 +114,16 @@ class PartitionAppender:
 
     def publish(self) -> None:
         """Show everything appended so far to readers; only after the end is durable in the journal."""
-        write_hint(self.place.folder, self._next_offset)
+        self._watermark.write(self._next_offset)
+        if self._fd < 0:  # parked, and so not counted among the open files
+            self._watermark.close()
         if self._index is not None:
-            self._index.flush()
+            self._index.commit()
+
+    def settle(self) -> None:
+        """At an orderly end: write what is left of the index."""
+        if self._index is not None:
+            self._index.settle()
 
     def park(self) -> None:
         """Give the descriptor back until the partition is written to again."""
@@ -120,7 +135,8 @@ class PartitionAppender:
             self.close()
 
     def close(self) -> None:
-        """Release the file; what is not committed stays uncommitted."""
+        """Release the files; what is not committed stays uncommitted."""
+        self._watermark.close()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

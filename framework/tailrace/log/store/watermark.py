@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import struct
 import time
+from contextlib import closing
 from pathlib import Path
 
 import google_crc32c
@@ -60,14 +61,30 @@ def read_hint(folder: Path) -> int | None:
     return None
 
 
+class Watermark:
+    """The writing end of a partition's watermark. Keeps its file open from the first `write` to `close`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = watermark_path(folder)
+        self._fd = -1
+
+    def write(self, offset: int) -> None:
+        """Publish a watermark."""
+        if self._fd < 0:
+            self._fd = disk.open_file(self._path)
+        disk.write_at(self._fd, pack_watermark(offset), 0, self._path)
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
 def write_hint(folder: Path, offset: int) -> None:
-    """Publish a watermark."""
-    path = watermark_path(folder)
-    fd = disk.open_file(path)
-    try:
-        disk.write_at(fd, pack_watermark(offset), 0, path)
-    finally:
-        os.close(fd)
+    """Publish a watermark, once."""
+    with closing(Watermark(folder)) as watermark:
+        watermark.write(offset)
 
 
 def read_watermark(layout: Layout, place: Place) -> int:
@@ -89,10 +106,17 @@ def computed_watermark(layout: Layout, place: Place) -> int:
     return max(owner.end.next_offset, end.next_offset if end else 0)
 
 
-def ring(bell: Path) -> None:
-    """Tell waiting readers that something was committed; after the watermarks are written."""
-    fd = disk.open_file(bell)
-    try:
-        disk.write_at(fd, time.monotonic_ns().to_bytes(8, "big"), 0, bell)
-    finally:
-        os.close(fd)
+class Bell:
+    """What tells waiting readers that something was committed: a file whose content changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = disk.open_file(path)
+
+    def ring(self) -> None:
+        """Have readers look; after the watermarks are written."""
+        disk.write_at(self._fd, time.monotonic_ns().to_bytes(8, "big"), 0, self._path)
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self._fd)

@@ -23,7 +23,7 @@ from tailrace.log.store.owned import OwnedPartitions, ends
 from tailrace.log.store.partition import PartitionAppender
 from tailrace.log.store.record import RecordBlock
 from tailrace.log.store.settings import BundledLogConfig
-from tailrace.log.store.watermark import ring
+from tailrace.log.store.watermark import Bell
 from tailrace.position import Position
 
 BUFFER_BYTES = 8 * 1024 * 1024
@@ -84,7 +84,7 @@ class BundledWriter:
         with ExitStack() as stack:
             stack.callback(session.close)
             if self._usable:
-                session.sync()
+                session.settle()
         self._usable = False
 
     def _begin(self) -> _Session:
@@ -108,6 +108,7 @@ class _Session:
         self._lock = TaskLock(layout.journal(task), task)
         self._journal: Journal
         self._partitions: OwnedPartitions
+        self._bell: Bell
         self._touched: dict[PartitionAppender, None] = {}
         self._unsynced: dict[PartitionAppender, None] = {}
         self._buffered = 0
@@ -131,7 +132,9 @@ class _Session:
         self._partitions = OwnedPartitions(self._layout, self._config, self._task, state)
         self._resources.callback(self._partitions.close)
         self._resources.callback(self._barrier.close)
-        ring(self._layout.bell)
+        self._bell = Bell(self._layout.bell)
+        self._resources.callback(self._bell.close)
+        self._bell.ring()
         return state.position
 
     def write(self, items: Sequence[Record]) -> None:
@@ -177,14 +180,15 @@ class _Session:
         for appender in self._touched:
             appender.publish()
         if self._touched:
-            ring(self._layout.bell)
+            self._bell.ring()
             self._touched.clear()
 
-    def sync(self) -> None:
-        """At an orderly end: make durable what was committed since the last interval."""
+    def settle(self) -> None:
+        """At an orderly end: make durable what was committed since the last interval, and write the indexes."""
         if self._unsynced and self._fsync != "never":
             self._sync_partitions()
             self._journal.sync()
+        self._partitions.settle()
 
     def close(self) -> None:
         """Release locks and files."""
