@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from contest import Figures, Run, hold
-from measurement import parser, publish
+from measurement import Goal, parser, publish
 from tailrace.codec.encoded import EncodedRecords
 from tailrace.core.block import Blocks
 from tailrace.event import Record
@@ -125,7 +125,7 @@ def main() -> None:
     }
     contest = hold("", contenders, rounds=given.rounds)
     goals = [
-        contest.goal(
+        Goal(
             f"append against raw writes of the same bytes ({name})",
             contest.ratios(f"blocks, {name}", "raw", "records_per_second"),
             at_least=0.8,

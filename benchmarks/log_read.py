@@ -24,7 +24,7 @@ import fastavro
 
 from contest import Figures, Run, hold
 from encode import COLUMNS, orders
-from measurement import parser, publish
+from measurement import Goal, parser, publish
 from tailrace.codec.avro_values import for_reading
 from tailrace.codec.decoder import Decoder
 from tailrace.codec.encoder import ChangeEncoder
@@ -139,7 +139,7 @@ def main() -> None:
     ratios = contest.ratios("objects", "fastavro", "records_per_second")
     publish(
         "log_read", list(contest.medians()), about=__doc__ or "", runs=list(contest.every_run()),
-        goals=[contest.goal("reading a topic as objects against fastavro alone", ratios, at_least=0.7)],
+        goals=[Goal("reading a topic as objects against fastavro alone", ratios, at_least=0.7)],
         parameters=vars(given), value_bytes=round(len(joined) / count, 1), file_bytes=round(file_bytes, 1),
     )  # fmt: skip
 
