@@ -126,14 +126,15 @@ def main() -> None:
     contest = hold("", contenders, rounds=given.rounds)
     goals = [
         Goal(
-            f"append against raw writes of the same bytes ({name})",
+            "append against raw writes of the same bytes",
+            name,
             contest.ratios(f"blocks, {name}", "raw", "records_per_second"),
             at_least=0.8,
         )
         for name in ("none", "lz4")
     ]
     publish(
-        "log_append", list(contest.medians()), about=__doc__ or "", goals=goals, runs=list(contest.every_run()),
+        "log_append", list(contest.medians()), about=__doc__ or "", goals=goals, every_run=list(contest.every_run()),
         parameters=vars(given),
     )  # fmt: skip
 

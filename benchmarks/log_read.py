@@ -138,8 +138,8 @@ def main() -> None:
         file_bytes = sum(info.bytes for info in log.partitions()) / count
     ratios = contest.ratios("objects", "fastavro", "records_per_second")
     publish(
-        "log_read", list(contest.medians()), about=__doc__ or "", runs=list(contest.every_run()),
-        goals=[Goal("reading a topic as objects against fastavro alone", ratios, at_least=0.7)],
+        "log_read", list(contest.medians()), about=__doc__ or "", every_run=list(contest.every_run()),
+        goals=[Goal("reading a topic as objects against fastavro alone", "", ratios, at_least=0.7)],
         parameters=vars(given), value_bytes=round(len(joined) / count, 1), file_bytes=round(file_bytes, 1),
     )  # fmt: skip
 
