@@ -47,8 +47,10 @@ def created(statement: CreateTable, database: DeclaredDatabase) -> DeclaredTable
         comment=statement.comment,
     )
     additions: list[Alteration] = [PutColumn(definition) for definition in statement.columns]
-    if statement.versioned and not statement.has_period:
-        additions.append(SetVersioning(on=True))
+    if statement.versioned:
+        row_end = next((definition.column.name for definition in statement.columns if definition.is_row_end), "")
+        table = replace(table, row_end=row_end)
+        additions += [] if row_end else [SetVersioning(on=True)]
     return altered(table, [*additions, *statement.indexes])
 
 
@@ -78,7 +80,7 @@ def altered(table: DeclaredTable, alterations: Sequence[Alteration]) -> Declared
             if (following := _following(index.columns, dropped, renames)) or not index.columns
         ),
     )
-    return _with_not_null_key(_with_indexes(table, alterations))
+    return _with_whole_key(_with_indexes(_with_versioning(table, alterations), alterations))
 
 
 def resolved(option: SetCharset | None, charset: str, collation: str | None) -> tuple[str, str | None]:
@@ -237,7 +239,18 @@ def _as_declared(table: DeclaredTable, names: tuple[str, ...]) -> tuple[str, ...
     return tuple(declared[_key(name)] for name in names)
 
 
-def _with_not_null_key(table: DeclaredTable) -> DeclaredTable:
+def _with_versioning(table: DeclaredTable, alterations: Sequence[Alteration]) -> DeclaredTable:
+    for step in alterations:
+        if isinstance(step, SetVersioning):
+            key = tuple(name for name in table.primary_key if name != table.row_end)
+            table = replace(table, row_end=_ROW_END if step.on else "", primary_key=key)
+    return table
+
+
+def _with_whole_key(table: DeclaredTable) -> DeclaredTable:
+    """Let the columns of the primary key be required, and its last one tell old rows apart where they are kept."""
+    if table.row_end and table.primary_key and table.row_end not in table.primary_key:
+        table = replace(table, primary_key=(*table.primary_key, table.row_end))
     key = set(table.primary_key)
     columns = tuple(replace(column, nullable=False) if column.name in key else column for column in table.columns)
     return replace(table, columns=columns)

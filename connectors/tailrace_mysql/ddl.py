@@ -38,7 +38,6 @@ class CreateTable:
     like: Name | None = None
     if_not_exists: bool = False
     versioned: bool = False
-    has_period: bool = False
     is_select: bool = False
 
 
@@ -140,10 +139,9 @@ def _create_table(words: Words, dialect: Dialect) -> CreateTable:
         return CreateTable(name, like=read_qualified(words), if_not_exists=if_not_exists)
     columns: list[Definition] = []
     indexes: list[AddIndex] = []
-    period = False
     if words.accept("("):
         while not words.accept(")"):
-            period |= _read_element(words, dialect, columns, indexes)
+            _read_element(words, dialect, columns, indexes)
             if not words.accept(",") and not words.sees(")"):
                 raise words.unread('"," or ")"')
     charset, comment, versioned = _table_options(words)
@@ -156,22 +154,18 @@ def _create_table(words: Words, dialect: Dialect) -> CreateTable:
         comment,
         if_not_exists=if_not_exists,
         versioned=versioned,
-        has_period=period,
         is_select=is_select,
     )
 
 
-def _read_element(words: Words, dialect: Dialect, columns: list[Definition], indexes: list[AddIndex]) -> bool:
-    """Read one element of a table: a column, an index, or something without meaning here; tell of a period."""
+def _read_element(words: Words, dialect: Dialect, columns: list[Definition], indexes: list[AddIndex]) -> None:
+    """Read one element of a table: a column, an index, or something without meaning here."""
     if words.accept("PERIOD", "FOR"):
         words.skip_clause()
-        return True
-    if (index := read_constraint(words)) is not None:
-        if isinstance(index, AddIndex):
-            indexes.append(index)
-        return False
-    columns.append(read_definition(words, words.name(), mariadb=dialect.mariadb))
-    return False
+    elif (index := read_constraint(words)) is None:
+        columns.append(read_definition(words, words.name(), mariadb=dialect.mariadb))
+    elif isinstance(index, AddIndex):
+        indexes.append(index)
 
 
 def read_constraint(words: Words) -> AddIndex | Literal[False] | None:

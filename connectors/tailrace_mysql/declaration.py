@@ -71,6 +71,8 @@ class DeclaredTable:
     charset: str = "utf8mb4"
     collation: str | None = None
     comment: str = ""
+    row_end: str = ""
+    """The column that tells until when a row counted, where old rows are kept: it ends the primary key."""
 
     @property
     def id(self) -> str:
