@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from tailrace.config.settings import ServerSettings, WorkerSettings
 from tailrace.log.store.settings import BundledLogConfig
+from tailrace_mysql.config import MysqlConfig
 from tailrace_postgres.config import PostgresConfig
 
 HEAD = """\
@@ -26,6 +27,11 @@ paths start at the folder of the file. An unknown key is an error that names the
 BLOCKS: list[tuple[str, str, type[BaseModel]]] = [
     ("`log:` with `type: bundled`", "Where the topics are; without the block, `./tailrace-data`.", BundledLogConfig),
     ("`connectors.<name>:` with `type: postgres`", "A Postgres database to capture.", PostgresConfig),
+    (
+        "`connectors.<name>:` with `type: mysql` or `type: mariadb`",
+        "A MySQL or MariaDB server to capture.",
+        MysqlConfig,
+    ),
     ("`worker:`", "How tasks are watched, restarted and stopped.", WorkerSettings),
     ("`server:`", "The worker's HTTP API. The block may be there already; nothing listens yet.", ServerSettings),
 ]
