@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal, TypeAlias
 
 import pymysql
@@ -26,9 +27,11 @@ from tailrace_mysql.result import Answer, Result
 from tailrace_mysql.tls import context
 
 Row: TypeAlias = tuple[str | None, ...]
+Driver: TypeAlias = Any
+"""PyMySQL's connection; its types leave out what we need of it."""
 Purpose: TypeAlias = Literal["control", "dump", "snapshot"]
 
-_QUERY = b"\x03"
+_QUIT, _QUERY = b"\x01", b"\x03"
 _MANY = 1 << 30
 _ONE_RECEIVE = 1 << 20
 
@@ -51,15 +54,16 @@ _RAW_TEXT = "character_set_results = NULL"
 class Connection:
     """An open connection. `channel` is its socket, for whoever waits for it beside others."""
 
-    def __init__(self, driver: pymysql.connections.Connection[Any], host: Host, query_timeout: float) -> None:
+    def __init__(self, driver: Driver, host: Host, query_timeout: float) -> None:
         self.host = host
-        self.channel = Channel(driver._sock)  # type: ignore[attr-defined]  # noqa: SLF001 -- it has no name for it
+        self.channel = Channel(driver._sock)  # noqa: SLF001 - it has no name for it
         # MariaDB says it is 5.5.5 first, since replicas of old knew no version above 9.
-        self.version = str(driver.server_version).removeprefix("5.5.5-")  # type: ignore[attr-defined]  # not typed
-        self.id = int(driver.server_thread_id[0])  # type: ignore[attr-defined]  # not typed
+        self.version = str(driver.server_version).removeprefix("5.5.5-")
+        self.id = int(driver.server_thread_id[0])
         self._driver = driver  # it closes the socket when it goes
         self._query_timeout = query_timeout
         self._answer: Answer | None = None
+        self._closed = False
 
     @classmethod
     def open(cls, config: BinlogConfig, connector: str, purpose: Purpose, host: Host | None = None) -> Connection:
@@ -149,7 +153,11 @@ class Connection:
 
     def close(self) -> None:
         """Hang up; safe to call twice."""
-        self._answer = None
+        if self._answer is None and not self._closed:
+            with suppress(LostConnection):
+                # Else the server's log tells of an aborted connection.
+                self.channel.send(_QUIT, time.monotonic())
+        self._closed = True
         _hang_up(self._driver)
 
     def _wait(self) -> Sequence[Result]:
@@ -180,7 +188,7 @@ def identifier(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _connected(address: Address, host: Host, timeout: int, program: str) -> pymysql.connections.Connection[Any]:
+def _connected(address: Address, host: Host, timeout: int, program: str) -> Driver:
     encrypted = context(address.tls)
     plain = address.tls.mode == "DISABLED" or (bool(host.socket) and encrypted is None)
     driver = pymysql.connect(
@@ -196,7 +204,7 @@ def _connected(address: Address, host: Host, timeout: int, program: str) -> pymy
         if host.socket:
             # The server takes a password as it is where nobody can listen, and no proof of it; PyMySQL knows that only
             # of sockets that it made.
-            driver._secure = True  # type: ignore[attr-defined]  # noqa: SLF001 -- it has no other name
+            driver._secure = True  # noqa: SLF001 - it has no other name
         driver.connect(connected)
     except (OSError, MySQLError, RuntimeError) as error:
         if connected is not None:
@@ -221,12 +229,9 @@ def _socket(host: Host, timeout: float) -> socket.socket:
     return made
 
 
-def _hang_up(driver: pymysql.connections.Connection[Any]) -> None:
-    driver._force_close()  # type: ignore[attr-defined]  # noqa: SLF001 -- close() would speak on a socket that is ours
+def _hang_up(driver: Driver) -> None:
+    driver._force_close()  # noqa: SLF001 - close() would speak on a socket that is ours
 
 
 def _text(row: bytes) -> Row:
     return tuple(None if cell is None else cell.decode(errors="replace") for cell in cells(row))
-
-
-__all__ = ["Connection", "LostConnection", "Purpose", "Row", "identifier", "literal"]
