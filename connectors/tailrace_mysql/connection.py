@@ -191,7 +191,7 @@ def identifier(name: str) -> str:
 def _connected(address: Address, host: Host, timeout: int, program: str) -> Driver:
     encrypted = context(address.tls)
     plain = address.tls.mode == "DISABLED" or (bool(host.socket) and encrypted is None)
-    driver = pymysql.connect(
+    driver: Driver = pymysql.connect(
         host=host.name, port=host.port, user=address.user or None, password=address.password.encode(),
         database=address.database or None, charset="utf8mb4", ssl=encrypted, ssl_disabled=plain,
         connect_timeout=timeout, read_timeout=timeout, write_timeout=timeout, client_flag=CLIENT.MULTI_STATEMENTS,
