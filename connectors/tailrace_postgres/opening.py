@@ -6,7 +6,7 @@ snapshot's state is made or restored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -60,6 +60,7 @@ class Opened:
     cluster: Cluster
     sender_timeout: float
     start: StreamPosition
+    tables: Sequence[CatalogTable]
     snapshot: Snapshot
     shapes: Mapping[str, CatalogTable]
     target: int
@@ -88,7 +89,7 @@ def open_source(connector: str, config: PostgresConfig, resume_from: Position | 
     snapshot, shapes = _snapshot(tables, state, control, config, catalog.listed())
     return Opened(
         control, replication, catalog, publication.name, name, cluster, int(sender_timeout or 0) / 1000, start,
-        snapshot, shapes, _target(control),
+        tables, snapshot, shapes, _target(control),
     )  # fmt: skip
 
 

@@ -65,19 +65,25 @@ class Replication:
         """Whether something waits for the socket to become writable."""
         return self._unsent
 
-    def start(self, slot: str, lsn: int, publication: str, *, sender_timeout: float) -> None:
-        """Stream from `lsn`. `sender_timeout` is the server's patience in seconds, 0: without end."""
+    def start(
+        self, slot: str, lsn: int, publication: str, *, confirmed: int, sender_timeout: float, binary: bool
+    ) -> None:  # fmt: skip
+        """Stream from `lsn`, `confirmed` being durable. `sender_timeout` is the server's patience in seconds, or 0.
+
+        Values come as text or, with `binary`, in the binary form of their types.
+        """
         if sender_timeout:
             self._status_interval = min(self._status_interval, sender_timeout / 3)
         quoted = publication.replace('"', '""').replace("'", "''")
+        form = ", binary 'true'" if binary else ""
         self.connection.send(
             f"START_REPLICATION SLOT {slot} LOGICAL {format_lsn(lsn)} "
-            f"(proto_version '1', publication_names '\"{quoted}\"', messages 'true')"
+            f"(proto_version '1', publication_names '\"{quoted}\"', messages 'true'{form})"
         )
         results = self.connection.results(time.monotonic() + 60.0)
         if not results or results[0].status != pq.ExecStatus.COPY_BOTH:
             raise Fatal(f"start of replication on slot {slot}: the server does not stream")
-        self._confirmed = lsn
+        self._confirmed = confirmed
         self.heard = self._told = time.monotonic()
 
     def receive(self, most: int, most_bytes: int) -> list[Received]:

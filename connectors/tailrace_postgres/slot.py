@@ -23,6 +23,8 @@ LONGEST_NAME = 63  # NAMEDATALEN - 1
 
 RESET = "`tailrace offsets reset CONFIG --connector NAME` takes a new snapshot"
 
+LONGEST_RELEASE, RELEASE_PAUSE = 60.0, 0.02  # seconds to wait in all, and between looks
+
 TELL_AFTER = 5.0  # seconds that creating the slot may take before we say what it waits for, and between tellings
 
 
@@ -113,6 +115,18 @@ def check_slot(slot: Slot, database: str) -> None:
             hint="another worker streams from it, or the server has not noticed yet that the last one is gone",
             retry_after=0.3,
         )
+
+
+def wait_until_released(control: Connection, name: str, pid: int) -> None:
+    """Return once the server's process `pid`, whose connection we have closed, has let go of the slot.
+
+    In the middle of a large transaction that takes it until the next write; raises `Retriable` where it takes too long.
+    """
+    deadline = time.monotonic() + LONGEST_RELEASE
+    while (slot := find_slot(control, name)) is not None and slot.active_pid == pid:
+        if time.monotonic() > deadline:
+            raise Retriable(f"slot {name} is still in use by the server's process {pid}", retry_after=1.0)
+        time.sleep(RELEASE_PAUSE)
 
 
 def check_position(slot: Slot | None, name: str, confirm: int) -> None:

@@ -32,6 +32,7 @@ from tailrace_postgres.position import from_json, to_json
 from tailrace_postgres.pulse import HEARTBEAT, Pulse, heartbeat_event
 from tailrace_postgres.reading import Reading
 from tailrace_postgres.replication import ASK_EVERY, Replication
+from tailrace_postgres.slot import wait_until_released
 from tailrace_postgres.stream import Stream
 from tailrace_postgres.table import Tables
 
@@ -53,6 +54,8 @@ class _Parts:
     """What an open source is made of."""
 
     opened: Opened
+    tables: Tables
+    place: Place
     replication: Replication
     stream: Stream
     reading: Reading
@@ -93,7 +96,7 @@ class PostgresSource:
         opened = open_source(self._name, self._config, resume_from, self._hold)
         names: dict[str, tuple[str, str]] = {}
         tables = Tables(opened.control, opened.catalog, self._config, self._prefix, names)
-        tables.survey()
+        tables.survey(opened.tables)
         place = Place(self._prefix, opened.cluster.database, names)
         replication = Replication(opened.replication, self._config.silence_timeout)
         reading = Reading(
@@ -106,14 +109,12 @@ class PostgresSource:
             opened.control, connector=self._name, slot=opened.slot, heartbeat_interval=self._config.heartbeat_interval
         )
         stream = Stream(opened.start, tables, opened.snapshot, place, self._on_message)
-        replication.start(
-            opened.slot, opened.start.confirm, opened.publication, sender_timeout=opened.sender_timeout
-        )  # fmt: skip
         self._acked = opened.start.confirm
-        self._parts = _Parts(opened, replication, stream, reading, pulse, Meter(opened.snapshot))
+        self._parts = _Parts(opened, tables, place, replication, stream, reading, pulse, Meter(opened.snapshot))
+        self._start(self._parts)
         log.info(
             "streaming", connector=self._name, slot=opened.slot, position=str(opened.start),
-            snapshot_tables=len(opened.snapshot.tables),
+            snapshot_tables=len(opened.snapshot.tables), binary=tables.in_binary,
         )  # fmt: skip
 
     def poll(self, timeout: float) -> Batch[Event]:
@@ -165,6 +166,7 @@ class PostgresSource:
                 "confirmed_position": format_lsn(self._acked),
                 "slot": parts.opened.slot,
                 "publication": parts.opened.publication,
+                "values": "binary" if parts.tables.in_binary else "text",
             },
         )
 
@@ -182,6 +184,8 @@ class PostgresSource:
         else:
             stream.feed(parts.replication.receive(most, most_bytes))
         events, size = ([], 0) if snapshot.holding else stream.take(most, most_bytes)
+        if stream.outdated:
+            self._go_on_as_text(parts)
         if not snapshot.complete or parts.reading.connected:
             parts.reading.advance(time.monotonic())
             rows, rows_size = parts.reading.take(most, most_bytes)
@@ -191,6 +195,33 @@ class PostgresSource:
             parts.replication.ask()
         self._forget_visible(parts)
         return events, size
+
+    def _start(self, parts: _Parts) -> None:
+        """Have the server stream from where the stream is; nothing is confirmed but what is durable."""
+        opened = parts.opened
+        parts.replication.start(
+            opened.slot, parts.stream.position.confirm, opened.publication, confirmed=self._acked,
+            sender_timeout=opened.sender_timeout, binary=parts.tables.in_binary,
+        )  # fmt: skip
+
+    def _go_on_as_text(self, parts: _Parts) -> None:
+        """Stream again from where the stream is, with values as text: one of a table to come has no other form.
+
+        For as long as this source is open. That does what a restart does, and needs none: a restart would look at the
+        catalogue, which need not show that table, and choose binary again.
+        """
+        opened, old = parts.opened, parts.stream
+        log.info("streaming as text from here on", connector=self._name, position=str(old.position))
+        parts.replication.finish()
+        pid = opened.replication.pgconn.backend_pid
+        opened.replication.close()
+        wait_until_released(opened.control, opened.slot, pid)
+        connection = Connection.open(self._config, self._name, "replication")
+        self._hold.callback(connection.close)
+        parts.replication = Replication(connection, self._config.silence_timeout)
+        parts.stream = Stream(old.position, parts.tables, opened.snapshot, parts.place, self._on_message)
+        parts.stream.commit_time = old.commit_time
+        self._start(parts)
 
     def _forget_visible(self, parts: _Parts) -> None:
         """Keep the set of transactions small that may not be visible yet, also while no chunk is read."""

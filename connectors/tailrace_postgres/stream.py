@@ -41,6 +41,7 @@ class Stream:
         """Of the transaction handed out last, in microseconds since 2000."""
         self._start = start
         self._tables = tables
+        self._in_binary = tables.in_binary
         self._snapshot = snapshot
         self._place = place
         self._on_message = on_message
@@ -61,6 +62,14 @@ class Stream:
         return len(self._backlog)
 
     @property
+    def outdated(self) -> bool:
+        """Whether the messages are no longer in the form that the tables have: another has to go on from `position`.
+
+        Nothing is taken from then on.
+        """
+        return self._in_binary != self._tables.in_binary
+
+    @property
     def between(self) -> bool:
         """Whether no transaction is under way."""
         return self._begin is None
@@ -72,7 +81,7 @@ class Stream:
     def take(self, most: int, most_bytes: int) -> tuple[list[Event], int]:
         """Return the next events, and about how many bytes they take.
 
-        None although there are messages: the snapshot has to emit some rows first.
+        None although there are messages: the snapshot has to emit some rows first, or this stream is `outdated`.
         """
         events: list[Event] = []
         size = 0
@@ -129,7 +138,7 @@ class Stream:
             case pgoutput.Commit():
                 self._on_commit(message)
             case pgoutput.Relation():
-                self._on_relation(message)
+                return self._on_relation(message)
             case pgoutput.Origin():
                 if self._origin is not None:
                     self._origin.replicated_from(message.name, message.lsn)
@@ -177,12 +186,14 @@ class Stream:
             self.advance()
         events.extend(told)
 
-    def _on_relation(self, relation: pgoutput.Relation) -> None:
+    def _on_relation(self, relation: pgoutput.Relation) -> bool:
         table = self._tables.of_relation(relation)
+        if self.outdated:
+            return False
         self._plain.pop(relation.oid, None)
         if table is None:
             self._relations[relation.oid] = None
-            return
+            return True
         if relation.oid not in self._snapshot.known:
             if self._tables.joined(relation.oid):
                 raise Retriable(
@@ -192,6 +203,7 @@ class Stream:
             self._snapshot.know(relation.oid)
         found = (t for t in self._snapshot.tables.values() if t.object_id == relation.oid)
         self._relations[relation.oid] = Captured(relation.oid, table, next(found, None))
+        return True
 
     def _counted(
         self, message: pgoutput.Insert | pgoutput.Update | pgoutput.Delete | pgoutput.Truncate, lsn: int,

@@ -39,7 +39,8 @@ class _ColumnShape:
 class Tables:
     """Makes `Table`s, and keeps them: the same shape gives the same object, so that its schemas are made once.
 
-    Notes schema and name by table id in `names`.
+    Notes schema and name by table id in `names`. `in_binary` says whether the stream's values are to be sent in binary:
+    `survey` decides it, and it becomes False once the stream describes a table that cannot be read so.
     """
 
     def __init__(
@@ -55,16 +56,18 @@ class Tables:
         self._warned: set[tuple[str, str]] = set()
         self._names = names
         self._projection = Projection(config.columns)
+        self.in_binary = False
         self._load_types()
 
-    def survey(self) -> None:
-        """Warn of patterns for columns that match none, and raise `Fatal` where one cannot be followed.
+    def survey(self, tables: Sequence[CatalogTable]) -> None:
+        """Look at the tables as they are now, and choose the form of the stream's values.
 
-        At the start, that is: a table's first row can come much later.
+        Warns of patterns for columns that match none, and raises `Fatal` where one cannot be followed: now, since a
+        table's first row can come much later.
         """
+        self.in_binary = all(self._in_binary(list(map(_shape, table.columns)), table.key()) for table in tables)
         if self._projection.is_whole:
             return
-        tables = self._catalog.tables()
         if unmatched := self.unmatched(tables):
             log.warning("patterns match no column of a captured table", patterns=unmatched)
         for table in tables:
@@ -92,7 +95,10 @@ class Tables:
             not_null = facts.not_null if facts and fits else column.identity and relation.identity in "di"
             default = facts.default if facts and fits else None
             columns.append(_ColumnShape(column.name, column.type_oid, column.typmod, not_null, default))
-        return self._table(relation.schema, relation.name, columns, key_of(relation, now), "tuple")
+        key = key_of(relation, now)
+        self.in_binary = self.in_binary and self._in_binary(columns, key)
+        layout: Layout = "binary_tuple" if self.in_binary else "tuple"
+        return self._table(relation.schema, relation.name, columns, key, layout)
 
     def joined(self, oid: int) -> bool:
         """Whether a table that is new to us was added to the publication by name: it can have rows already."""

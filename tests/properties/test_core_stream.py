@@ -42,6 +42,8 @@ COMMIT = b"C" + pack(">BQQq", 0, 5000, 5008, 1)
 class FakeTables:
     """Gives the tables of `SHAPES`."""
 
+    in_binary = False
+
     def of_relation(self, relation: Relation) -> Table | None:
         return SHAPES[relation.oid]
 

@@ -67,7 +67,7 @@ def record(version: int) -> None:
         connection.execute("SELECT pg_logical_emit_message(false, 'end', '')")
         config = PostgresConfig.model_validate({"url": server.dsn()})
         replication = Replication(Connection.open(config, "golden", "replication"), 60)
-        replication.start("s", 0, "p", sender_timeout=0)
+        replication.start("s", 0, "p", confirmed=0, sender_timeout=0, binary=False)
         received: list[Received] = []
         while not (
             received and received[-1].data and received[-1].data.startswith(b"M") and b"end\0" in received[-1].data
