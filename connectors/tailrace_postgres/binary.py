@@ -61,6 +61,11 @@ def by_text(text_of: Print, decode: Decode) -> Binary:
     return Binary(lambda cell: decode(text_of(cell)), text_of)
 
 
+def by_value(decode: Decode) -> Print:
+    """Return what prints a value for people, though not as Postgres does."""
+    return lambda cell: str(decode(cell)).encode()
+
+
 def boolean(cell: bytes) -> Value:
     """Read a bool."""
     return printed.boolean(cell) == b"t"

@@ -24,7 +24,6 @@ from tailrace.errors import BadRecord
 from tailrace.event import Cell, Layout, NarrowFormat, Table
 from tailrace.schema import UNAVAILABLE
 from tailrace.snapshot.order import Key
-from tailrace_postgres.printed import Print
 
 _COUNT = Struct(">H")
 _LENGTH = Struct(">I")
@@ -36,54 +35,38 @@ _ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v
 
 
 class WireFormat:
-    """Cuts the rows of a table of this many columns.
+    """Cuts the rows of a table of this many columns."""
 
-    `texts` are what prints the values of each column, where they are sent in binary; None for one that is in no key.
-    """
+    __slots__ = ("_columns", "_cut", "_table", "layout")
 
-    __slots__ = ("_columns", "_cut", "_table", "_texts", "layout")
-
-    def __init__(self, layout: Layout, table: str, columns: int, texts: Sequence[Print | None] = ()) -> None:
+    def __init__(self, layout: Layout, table: str, columns: int) -> None:
         self.layout: Layout = layout
         self._table = table
         self._columns = columns
-        self._texts = texts
         self._cut = _CUTS[layout]
 
     def cells(self, wire: bytes) -> Sequence[Cell]:
         """Return one cell per column; raises `BadRecord` when `wire` does not hold that many, and nothing else."""
         return self._cut(wire, self._table, self._columns)
 
-    def key(self, wire: bytes, places: Sequence[int]) -> Key | None:
-        """Return the columns at `places` as Postgres prints them, None where one of them is null or was not sent."""
-        cells = self.cells(wire)
-        key = []
-        for place in places:
-            cell = cells[place]
-            if not isinstance(cell, bytes):
-                return None
-            text_of = self._texts[place] if self._texts else None
-            key.append((text_of(cell) if text_of else cell).decode())
-        return tuple(key)
-
 
 def key_of_row(table: Table, wire: bytes) -> Key | None:
-    """Return the key of a row as Postgres prints it, None where it cannot be told."""
-    places = table.key
-    if isinstance(table.format, NarrowFormat):
-        places = tuple(table.format.kept[place] for place in places)
-    return _wire_format(table).key(wire, places)
+    """Return the key of a row as Postgres prints it; None where a column of it is null or was not sent."""
+    cells = table.format.cells(wire)
+    key = []
+    for place in table.key:
+        cell = cells[place]
+        if not isinstance(cell, bytes):
+            return None
+        text_of = table.columns[place].text
+        key.append((cell if text_of is None else text_of(cell)).decode())
+    return tuple(key)
 
 
 def is_binary(table: Table) -> bool:
     """Whether the values of a table's rows are in binary."""
-    return _wire_format(table).layout.startswith("binary_")
-
-
-def _wire_format(table: Table) -> WireFormat:
-    found = table.format.whole if isinstance(table.format, NarrowFormat) else table.format
-    assert isinstance(found, WireFormat)
-    return found
+    wire_format = table.format.whole if isinstance(table.format, NarrowFormat) else table.format
+    return isinstance(wire_format, WireFormat) and wire_format.layout.startswith("binary_")
 
 
 def _tuple_cells(wire: bytes, table: str, expected: int, value: int = _TEXT) -> list[Cell]:

@@ -133,11 +133,9 @@ class Tables:
         schemas = repr([column.schema for column in made])
         identity = (schema, name, tuple(columns), tuple(key), layout, schemas)
         if identity not in self._made:
-            forms = [self._mapper.binary(column.type_oid) for column in columns] if binary else []
-            texts = [None if form is None else form.text for form in forms]
             self._made[identity] = self._new(
-                schema, name, made, key, WireFormat(layout, f"{schema}.{name}", len(made), texts)
-            )
+                schema, name, made, key, WireFormat(layout, f"{schema}.{name}", len(made))
+            )  # fmt: skip
             self._warn_of_types(f"{schema}.{name}", columns)
         return self._made[identity]
 

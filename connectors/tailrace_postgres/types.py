@@ -16,7 +16,7 @@ from tailrace.event import Column
 from tailrace.schema import MISSING, Missing, Schema, Value
 from tailrace.source import SourceConfig
 from tailrace_postgres.array import array
-from tailrace_postgres.binary import Binary
+from tailrace_postgres.binary import Binary, by_value
 from tailrace_postgres.binary import array as binary_array
 from tailrace_postgres.default import column_default, enum_default
 from tailrace_postgres.form import BINARY_TEXT, BUILT_IN, EXTENSIONS, TEXT, Form
@@ -115,7 +115,8 @@ class TypeMapper:
         length = self._length(type_oid, typmod)
         if binary:
             assert form.binary is not None
-            return Column(name, schema, form.binary.decode, placeholder, form.binary.name, length)
+            text = form.binary.text or by_value(form.binary.decode)
+            return Column(name, schema, form.binary.decode, placeholder, form.binary.name, length, text=text)
         return Column(name, schema, form.decode, placeholder, form.name, length)
 
     def binary(self, type_oid: int) -> Binary | None:

@@ -32,6 +32,7 @@ class Column:
     `placeholder` is the value that stands for one that the database did not send (Debezium's in-band convention).
     `form` names what `decode` does, where the compiled core can do the same (`tailrace.codec.compiled`).
     `length` is the most characters that a text of its type can have, None where there is no such bound.
+    `text` prints the wire bytes of a cell, where they are not text themselves; it raises `BadRecord` as `decode` does.
     `disguised` says that `decode` gives something else than what the database has (`tailrace.codec.projection`).
     """
 
@@ -42,6 +43,7 @@ class Column:
     form: str = ""
     length: int | None = None
     disguised: bool = False
+    text: Callable[[bytes], bytes] | None = None
 
 
 class RowFormat(Protocol):

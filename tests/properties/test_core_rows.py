@@ -10,14 +10,16 @@ from typing import cast
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tailrace.codec.encoder import ChangeEncoder
 from tailrace.codec.registry import Registry
 from tailrace.errors import BadRecord
-from tailrace.event import Event, Record
+from tailrace.event import Change, Event, Record
 from tailrace.source import SourceConfig
 from unit.codec.numbers import Numbers
-from unit.core.rows import batches
+from unit.core.binary_cells import CELLS
+from unit.core.rows import TYPES, Spot, batches, binary_copy_row, copy_line, table
 
 NOW_NS = 1_763_806_745_123_456_789
 
@@ -67,3 +69,29 @@ def pair() -> Pair:
 def test_both_write_the_same(pair: Pair, events: list[Event]) -> None:
     for _ in range(2):  # the core takes over where a table is known
         assert outcome(pair.core, events) == outcome(pair.twin, events)
+
+
+PRINTED = sorted(set(TYPES) - {"money", "interval", "int4[]"})
+"""Types whose values print themselves as Postgres does."""
+
+
+@settings(max_examples=400, deadline=None)
+@given(rows=st.data(), spelling=st.sampled_from(PRINTED))
+def test_binary_and_text_of_a_value_are_the_same(pair: Pair, rows: st.DataObject, spelling: str) -> None:
+    columns = (("int4", True), (spelling, True))
+    in_text, in_binary = table(columns, (0,), "copy"), table(columns, (0,), "binary_copy")
+    text_of = in_binary.columns[1].text
+    assert text_of is not None
+    cell = rows.draw(CELLS[spelling.partition("(")[0]])
+    try:
+        text = text_of(cell)
+        text.decode()
+    except (BadRecord, UnicodeDecodeError):
+        return
+    wires = [(in_text, copy_line([b"7", text])), (in_binary, binary_copy_row([b"\0\0\0\7", cell]))]
+    events: list[list[Event]] = [[Change(shape, "r", None, wire, origin=Spot(), at=1)] for shape, wire in wires]
+    by_text, *others = [outcome(encoder, batch) for batch in events for encoder in (pair.twin, pair.core, pair.core)]
+    if isinstance(by_text[0], str):  # refused; the words differ
+        assert [type(found[0]) for found in others] == [str] * 5
+    else:
+        assert others == [by_text] * 5

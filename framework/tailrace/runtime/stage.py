@@ -133,12 +133,14 @@ def _cells(change: Change, wire: bytes | None) -> object:
 
 
 def _shown(column: Column, cell: Cell) -> object:
-    if not column.disguised or not isinstance(cell, bytes):
-        return _readable(cell)
-    try:
-        return column.decode(cell)
-    except BadRecord:
+    if not isinstance(cell, bytes):
         return None
+    try:
+        if column.disguised:
+            return column.decode(cell)
+        return _readable(cell if column.text is None else column.text(cell))
+    except BadRecord:
+        return None if column.disguised else _in_base64(cell)
 
 
 def _readable(cell: Cell) -> object:
@@ -147,4 +149,8 @@ def _readable(cell: Cell) -> object:
     try:
         return cell.decode()
     except UnicodeDecodeError:
-        return {"base64": base64.b64encode(cell).decode("ascii")}
+        return _in_base64(cell)
+
+
+def _in_base64(cell: bytes) -> object:
+    return {"base64": base64.b64encode(cell).decode("ascii")}

@@ -136,9 +136,7 @@ def tables_of(connection: psycopg.Connection[Any], sql_type: str) -> tuple[TypeM
             mapper.column(name, *of, not_null=name == "id", default=None, binary=binary)
             for name, of in (("id", (23, -1)), ("c", (oid, typmod)))
         )
-        forms = [mapper.binary(23), mapper.binary(oid)] if binary else []
-        texts = [form.text if form else None for form in forms]
-        return Table("public.probe", "t.probe", columns, (0,), WireFormat(layout, "public.probe", 2, texts), SOURCE)
+        return Table("public.probe", "t.probe", columns, (0,), WireFormat(layout, "public.probe", 2), SOURCE)
 
     known = mapper.binary(oid) is not None
     return mapper, oid, made("copy", binary=False), made("binary_copy", binary=True) if known else None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from struct import pack
 
 from hypothesis import strategies as st
@@ -15,6 +15,7 @@ from tailrace.schema import UNAVAILABLE, Field, Schema, Unavailable, Value
 from tailrace.source import SourceConfig
 from tailrace_postgres.row import WireFormat
 from tailrace_postgres.types import PgType, TypeMapper
+from unit.core.binary_cells import cells as binary_cells
 
 SOURCE = Schema(
     "struct",
@@ -32,6 +33,7 @@ TYPES: dict[str, tuple[int, int]] = {
     "time(3)": (1083, 3), "timestamp": (1114, -1), "timestamp(0)": (1114, 0), "timestamptz": (1184, -1),
     "timestamptz(3)": (1184, 3), "timestamptz(0)": (1184, 0), "interval": (1186, -1), "numeric": (1700, -1),
     "numeric(12,2)": (1700, (12 << 16 | 2) + 4), "numeric(60,30)": (1700, (60 << 16 | 30) + 4), "uuid": (2950, -1),
+    "oid": (26, -1), "jsonb": (3802, -1),
     "int4[]": (1007, -1), "numeric(5,-2)": (1700, (5 << 16 | 0x7FE) + 4), "money": (790, -1), "bit(3)": (1560, 3),
 }  # fmt: skip
 CATALOG = {oid: PgType(oid, spelling.partition("(")[0], "pg_catalog", "b") for spelling, (oid, _) in TYPES.items()} | {
@@ -70,7 +72,7 @@ KIND = {
     "bool": "bool", "int2": "int", "int4": "int", "int8": "int", "float4": "float", "float8": "float", "bytea": "bytea",
     "numeric": "numeric", "time": "time", "date": "date", "timestamp": "timestamp", "timestamptz": "timestamptz",
     "text": "text", "json": "text", "uuid": "text", "int4[]": "array", "interval": "interval", "money": "money",
-    "bit": "bit",
+    "bit": "bit", "oid": "int", "jsonb": "text",
 }  # fmt: skip
 
 
@@ -120,7 +122,9 @@ def table(
     """`treated` says of each column "", "exclude", or one of `DISGUISES`, which texts wear only."""
     mapper = TypeMapper(CATALOG, SourceConfig(type="postgres"))
     made = tuple(
-        mapper.column(f"c{index}\u00e4", *TYPES[spelling], not_null=required, default=None)
+        mapper.column(
+            f"c{index}\u00e4", *TYPES[spelling], not_null=required, default=None, binary=layout.startswith("binary_")
+        )
         for index, (spelling, required) in enumerate(columns)
     )
     shape = Table("a.t", "shop.a.t", made, key, WireFormat(layout, "a.t", len(made)), SOURCE)
@@ -132,19 +136,28 @@ def table(
     return Projection(ColumnRules.model_validate({**rules, "exclude": excluded})).table(shape)
 
 
-def tuple_data(row: Sequence[bytes | None | Unavailable]) -> bytes:
+Row = Sequence[bytes | None | Unavailable]
+
+
+def tuple_data(row: Row, kind: bytes = b"t") -> bytes:
     return pack(">H", len(row)) + b"".join(
         [
-            b"n" if cell is None else b"u" if isinstance(cell, Unavailable) else b"t" + pack(">I", len(cell)) + cell
+            b"n" if cell is None else b"u" if isinstance(cell, Unavailable) else kind + pack(">I", len(cell)) + cell
             for cell in row
         ]
+    )
+
+
+def binary_copy_row(row: Row) -> bytes:
+    return pack(">H", len(row)) + b"".join(
+        [pack(">I", len(cell)) + cell if isinstance(cell, bytes) else pack(">i", -1) for cell in row]
     )
 
 
 ESCAPES = {8: b"\\b", 9: b"\\t", 10: b"\\n", 11: b"\\v", 12: b"\\f", 13: b"\\r", 92: b"\\\\"}
 
 
-def copy_line(row: Sequence[bytes | None | Unavailable]) -> bytes:
+def copy_line(row: Row) -> bytes:
     return b"\t".join(
         [
             b"".join([ESCAPES.get(octet, bytes((octet,))) for octet in cell]) if isinstance(cell, bytes) else b"\\N"
@@ -153,19 +166,29 @@ def copy_line(row: Sequence[bytes | None | Unavailable]) -> bytes:
     )
 
 
+WIRES: dict[Layout, Callable[[Row], bytes]] = {
+    "tuple": tuple_data,
+    "copy": copy_line,
+    "binary_tuple": partial(tuple_data, kind=b"b"),
+    "binary_copy": binary_copy_row,
+}
+
+
 @st.composite
 def batches(draw: st.DrawFn) -> list[Event]:
     """Changes of one table: rows of all columns, whole or with values missing, some of them damaged."""
-    columns = draw(st.lists(st.tuples(st.sampled_from(sorted(TYPES)), st.booleans()), min_size=1, max_size=5))
+    layout = draw(st.sampled_from(sorted(WIRES)))
+    binary = layout.startswith("binary_")
+    types = sorted(set(TYPES) - {"money"}) if binary else sorted(TYPES)
+    columns = draw(st.lists(st.tuples(st.sampled_from(types), st.booleans()), min_size=1, max_size=5))
     key = draw(st.lists(st.integers(0, len(columns) - 1), unique=True, max_size=2))
-    layout = draw(st.sampled_from(["tuple", "copy"]))
     treatments = [
         draw(st.sampled_from(["", "", "hash"] if place in key else ["", "", "exclude", *DISGUISES]))
         for place in range(len(columns))
     ]
     shape = table(tuple(columns), tuple(key), layout, tuple(treatments))
-    some = [cells(spelling) for spelling, _ in columns]
-    missing = st.sampled_from([None, UNAVAILABLE] if layout == "tuple" else [None])
+    some = [(binary_cells if binary else cells)(spelling) for spelling, _ in columns]
+    missing = st.sampled_from([None, UNAVAILABLE] if layout.endswith("tuple") else [None])
     whole = st.tuples(*some)
     partly = st.tuples(*[cell | missing for cell in some])
     damage = st.none() | st.none() | st.none() | st.tuples(st.integers(0, 60), st.binary(max_size=3))
@@ -174,9 +197,7 @@ def batches(draw: st.DrawFn) -> list[Event]:
         op: Op = draw(st.sampled_from(["c", "u", "d", "r", "t"]))
         before = draw(st.none() | partly) if op in {"u", "d"} else None
         after = draw(whole | partly) if op in {"c", "u", "r"} else None
-        wires = [
-            None if row is None else (tuple_data if layout == "tuple" else copy_line)(row) for row in (before, after)
-        ]
+        wires = [None if row is None else WIRES[layout](row) for row in (before, after)]
         where = draw(damage)
         if where is not None:
             wires = [wire and wire[: where[0]] + where[1] + wire[where[0] + 2 :] for wire in wires]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from struct import pack
 from typing import NoReturn
 
 import pytest
@@ -12,10 +13,11 @@ import pytest
 from tailrace.codec import compiled
 from tailrace.codec.encoder import ChangeEncoder
 from tailrace.codec.registry_store import BundledRegistry
-from tailrace.event import Change, Event
+from tailrace.event import Change, Event, Layout
 from tailrace.schema import UNAVAILABLE
 from tailrace.source import SourceConfig
-from unit.core.rows import Spot, copy_line, table, tuple_data
+from unit.core.binary_cells import numeric
+from unit.core.rows import WIRES, Spot, copy_line, table, tuple_data
 
 USUAL = {
     "bool": [b"t", b"f"],
@@ -38,6 +40,28 @@ USUAL = {
     "timestamptz": [b"2024-02-29 12:30:00+00", b"2024-02-29 12:30:00.120001+00"],
     "timestamptz(3)": [b"2024-02-29 12:30:00.12+00"],
 }
+USUAL_BINARY = {
+    "bool": [b"\0", b"\1"],
+    "int2": [pack(">h", -32768)],
+    "int4": [pack(">i", 2**31 - 1)],
+    "int8": [pack(">q", -(2**63))],
+    "oid": [pack(">I", 2**32 - 1)],
+    "float4": [pack(">f", 0.1)],
+    "float8": [pack(">d", -5e-324)],
+    "bytea": [b"", b"\0\xff"],
+    "text": [b"", "größer als \U0001f600".encode()],
+    "jsonb": [b'\1{"a": 1}'],
+    "uuid": [bytes(range(16))],
+    "numeric": [numeric(text) for text in ("0", "0.00", "-1234567890.0001", "0.00000001", "9" * 290)],
+    "numeric(12,2)": [numeric("-9999999999.99"), numeric("5.00")],
+    "date": [pack(">i", 0), pack(">i", -700_000)],
+    "time": [pack(">q", 86_400 * 10**6)],
+    "time(3)": [pack(">q", 1000)],
+    "timestamp": [pack(">q", -1)],
+    "timestamp(0)": [pack(">q", -1_000_000)],
+    "timestamptz": [pack(">q", 10**15 + 1)],
+    "timestamptz(3)": [pack(">q", -(10**15) - 1000)],
+}
 
 
 def noting(asked: list[object], write: Callable[..., bytes]) -> Callable[..., bytes]:
@@ -59,13 +83,20 @@ def left_over(event: object) -> NoReturn:
     raise AssertionError(f"left to Python: {event}")
 
 
-@pytest.mark.parametrize("layout", ["tuple", "copy"])
-@pytest.mark.parametrize(("spelling", "cell"), [(spelling, cell) for spelling in USUAL for cell in USUAL[spelling]])
+@pytest.mark.parametrize(
+    ("layout", "spelling", "cell"),
+    [
+        (layout, spelling, cell)
+        for layout in WIRES
+        for spelling, given in (USUAL_BINARY if layout.startswith("binary_") else USUAL).items()
+        for cell in given
+    ],
+)
 def test_a_usual_cell_is_not_left_to_python(
-    spelling: str, cell: bytes, layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    layout: Layout, spelling: str, cell: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shape = table(((spelling, True), (spelling, False)), (0,), layout)
-    row = (tuple_data if layout == "tuple" else copy_line)([cell, cell])
+    row = WIRES[layout]([cell, cell])
     events: list[Event] = [Change(shape, "r", None, row, origin=Spot(), at=1)]
     asked: list[object] = []
     monkeypatch.setattr(compiled, "_refusing", partial(noting, asked))

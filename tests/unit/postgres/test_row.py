@@ -43,6 +43,26 @@ def test_binary_values_are_refused() -> None:
         WireFormat("tuple", "t", 1).cells(b"\0\1b\0\0\0\1x")
 
 
+@given(st.lists(st.one_of(st.none(), st.binary(max_size=20)), min_size=1, max_size=6))
+def test_binary_copy(cells: list[bytes | None]) -> None:
+    wire = struct.pack(">H", len(cells)) + b"".join(
+        [struct.pack(">i", -1) if cell is None else struct.pack(">i", len(cell)) + cell for cell in cells]
+    )
+    assert WireFormat("binary_copy", "t", len(cells)).cells(wire) == cells
+    for length in range(len(wire)):
+        with pytest.raises(BadRecord, match="row of t"):
+            WireFormat("binary_copy", "t", len(cells)).cells(wire[:length])
+    for other in (wire + b"n", b"\0\1\xff\xff\xff\xfe"):
+        with pytest.raises(BadRecord):
+            WireFormat("binary_copy", "t", len(cells)).cells(other)
+
+
+def test_a_binary_tuple_holds_binary_values_only() -> None:
+    assert WireFormat("binary_tuple", "t", 3).cells(b"\0\3b\0\0\0\1xnu") == [b"x", None, UNAVAILABLE]
+    with pytest.raises(BadRecord, match="unknown kind"):
+        WireFormat("binary_tuple", "t", 1).cells(b"\0\1t\0\0\0\1x")
+
+
 def copied(cells: list[bytes | None]) -> bytes:
     """As the server escapes."""
     escapes = {8: b"\\b", 12: b"\\f", 10: b"\\n", 13: b"\\r", 9: b"\\t", 11: b"\\v", 92: b"\\\\"}

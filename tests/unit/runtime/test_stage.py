@@ -108,6 +108,18 @@ def test_a_dead_letter_holds_what_the_database_sent(encoder: ChangeEncoder) -> N
     assert headers["__connect.errors.exception.message"] == told["error"].encode()
 
 
+def test_a_dead_letter_prints_what_is_not_text(encoder: ChangeEncoder) -> None:
+    def printed(cell: bytes) -> bytes:
+        if cell != b"\2":
+            raise BadRecord("unreadable")
+        return b"two"
+
+    told = replace(TABLE, columns=tuple(replace(column, text=printed) for column in TABLE.columns))
+    stage, _ = stage_of(encoder, "dead_letter")
+    [letter] = stage([Change(told, "c", None, b"\2,\xffx", origin=Here())])
+    assert json.loads(letter.value or b"")["after"] == {"id": "two", "n": {"base64": "/3g="}}
+
+
 @pytest.mark.parametrize(
     ("row", "after"),
     [(b"2,\xffx,secret", {"id": "2", "n": {"base64": "/3g="}, "name": "***"}), (b"2,1", None)],
