@@ -4,6 +4,7 @@
 #   make test         installs what the tests need, checks, and runs all tests
 #   make check        format, lint, types, layers
 #   make bench        all benchmarks; make bench-report writes what they found into docs/benchmarks.md
+#   make wheels       a wheel for each CPython from 3.11 to 3.14 into dist/, each tried
 #   make reference    docs/commands.md and docs/configuration.md, out of the code
 #
 # PYTHON=python3.12 chooses an interpreter; ARGS="--seconds 20" is handed to the demo, PYTEST_ARGS="-k slot" to pytest.
@@ -15,14 +16,14 @@ BENCHMARKS ?= stream_rate beside_debezium encode big_transaction
 SOURCES := framework connectors schemas tests $(wildcard benchmarks/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv system check test pytest demo reference bench bench-report clean
+.PHONY: help venv system check test pytest demo reference bench bench-report wheels clean
 
 # $(call timed,name,command): run, then say how long it took.
 timed = @start=$$(date +%s); echo "== $(1)"; $(2) && echo "== $(1): ok, $$(( $$(date +%s) - start )) s" \
 	|| { echo "== $(1): FAILED after $$(( $$(date +%s) - start )) s"; exit 1; }
 
 help:
-	@sed -n '3,9s/^# *//p' Makefile
+	@sed -n '3,10s/^# *//p' Makefile
 
 # The stamps make both installs happen once for each content of pyproject.toml and of the compiled core.
 .venv/installed-for-tests: pyproject.toml $(CORE) .venv/created
@@ -76,6 +77,10 @@ bench: system venv
 
 bench-report: venv
 	@$(BIN)/python benchmarks/report.py $(BENCHMARKS)
+
+# WHEEL_PYTHONS="python3.12 /opt/python3.14/bin/python3" names interpreters; .ci/wheels says what happens without.
+wheels:
+	@.ci/wheels $(WHEEL_PYTHONS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,10 +6,12 @@ from only, so they see the libraries of the environment that runs the tests (not
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -20,6 +22,12 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+SOURCE_ROOTS = ("framework", "connectors", "schemas")
+
+GROUPS = [PROJECT["entry-points"][group] for group in ("tailrace.sources", "tailrace.log_backends")]
 
 LOAD_PLUGINS = """
 from importlib.metadata import entry_points
@@ -59,7 +67,8 @@ class Environment:
         """Check command and plug-ins; return where the package was imported from."""
         assert "Usage" in run([self.bin / "tailrace", "--help"], self.folder)
         loaded, imported = run([self.bin / "python", "-c", LOAD_PLUGINS], self.folder).splitlines()
-        assert loaded == "BundledLog PostgresSource"
+        assert {"BundledLog", "PostgresSource"} <= set(loaded.split())
+        assert loaded.split() == sorted(point.rpartition(":")[2] for group in GROUPS for point in group.values())
         return Path(imported)
 
 
@@ -92,11 +101,31 @@ def environment(tmp_path: Path) -> Iterator[Environment]:
     shutil.rmtree(tmp_path)
 
 
-def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_our_packages_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     packages = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
-    assert packages == {"tailrace", "tailrace_postgres", "tailrace_schemas"}
+    assert {"tailrace", "tailrace_postgres", "tailrace_schemas"} <= packages
+    assert packages == {path.parent.name for root in SOURCE_ROOTS for path in (ROOT / root).glob("*/__init__.py")}
     assert {f"{package}/py.typed" for package in packages} <= set(names)
+
+
+def test_the_wheel_holds_the_whole_core_compiled_for_this_python(wheel: Path) -> None:
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    cores = {path.stem for path in ROOT.glob("framework/tailrace/core/*.pyx")}
+    compiled = {Path(name).name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")}
+    assert compiled == {f"{core}{suffix}" for core in cores}
+    tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    assert wheel.name.split("-")[2:4] == [tag, tag]
+
+
+def test_the_wheel_says_what_wheels_are_made_for(wheel: Path) -> None:
+    metadata = zipfile.ZipFile(wheel).read(f"tailrace-{wheel.name.split('-')[1]}.dist-info/METADATA").decode()
+    said = set(re.findall(r"^Classifier: Programming Language :: Python :: 3\.(\d+)$", metadata, re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    built = {build.removeprefix("cp3").removesuffix("-*") for build in project["tool"]["cibuildwheel"]["build"]}
+    tried = re.search(r"^versions=\((.*)\)$", (ROOT / ".ci" / "wheels").read_text(encoding="utf-8"), re.MULTILINE)
+    assert tried
+    assert said == built == {version.removeprefix("3.") for version in tried.group(1).split()}
 
 
 def test_the_wheel_brings_what_it_needs(wheel: Path, tmp_path: Path) -> None:
