@@ -81,3 +81,20 @@ class TextRow:
             body.at += 1
             return None
         return body.lenenc_bytes()
+
+
+def joined(cells: Sequence[Cell], widths: Sequence[int]) -> bytes:
+    """Return a row of the binlog of these cells; the reverse of `BinlogRow.cells`."""
+    present = [cell is not UNAVAILABLE for cell in cells]
+    nulls = [cell is None for cell in cells if cell is not UNAVAILABLE]
+    told = [
+        cell if width >= 0 else len(cell).to_bytes(-width, "little") + cell
+        for cell, width in zip(cells, widths, strict=True)
+        if isinstance(cell, bytes)
+    ]
+    return _bits(present) + _bits(nulls) + b"".join(told)
+
+
+def _bits(flags: Sequence[bool]) -> bytes:
+    number = sum(1 << place for place, flag in enumerate(flags) if flag)
+    return number.to_bytes((len(flags) + 7) // 8, "little")

@@ -20,10 +20,10 @@ from tailrace_mysql.tablemap import TableMap
 class ColumnShape:
     """One column.
 
-    `kind` and `meta` are those of `columntype.py`; `charset` is empty for what is not text, `binary` for text without
-    a character set. `members` are an enum's or a set's. The rest is known from declarations only: `declared` is the
-    type as `information_schema.columns.column_type` has it, in lower case (`tinyint(1)`, `uuid`), empty if it is not
-    known; `default` the default as the catalogue has it, None without one.
+    `kind` and `meta` are those of `columntype.py`; `charset` is empty for what is not text, `binary` for text without a
+    character set. `members` are an enum's or a set's, `geometry` is the kind of one (0: any). The rest is known from
+    declarations only: `declared` is the type as `information_schema.columns.column_type` has it, in lower case
+    (`tinyint(1)`, `uuid`), empty if it is not known; `default` the default as the catalogue has it, None without one.
     """
 
     name: str
@@ -35,6 +35,7 @@ class ColumnShape:
     members: tuple[str, ...] = ()
     visible: bool = True
     dimensions: int = 0
+    geometry: int = 0
     declared: str = ""
     default: str | None = None
     generated: bool = False
@@ -125,6 +126,7 @@ def _column(table: TableMap, place: int, known: TableShape | None) -> ColumnShap
         members=tuple(decoded(member, charset) for member in members) or before.members,
         visible=_at(metadata.visible, place, no=True),
         dimensions=metadata.dimensions[place] if metadata.dimensions else 0,
+        geometry=metadata.geometries[place] if metadata.geometries else before.geometry,
     )
 
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from tailrace.codec.placeholder import Shape
 from tailrace.schema import DECIMAL, VARIABLE_SCALE_DECIMAL, Field, Schema, SchemaType
 from tailrace_postgres import binary, numeric, printed, temporal, text
 from tailrace_postgres.array import vector
 from tailrace_postgres.binary import Binary, by_text
 from tailrace_postgres.numeric import Decode
 from tailrace_postgres.printed import Print
-from tailrace_postgres.toast import Shape
 
 _MICROS = 6
 _MILLIS = 3

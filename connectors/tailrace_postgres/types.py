@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tailrace.codec.placeholder import Placeholders, Shape
 from tailrace.event import Column
 from tailrace.schema import MISSING, Missing, Schema, Value
 from tailrace.source import SourceConfig
@@ -20,7 +21,6 @@ from tailrace_postgres.binary import Binary, by_value
 from tailrace_postgres.binary import array as binary_array
 from tailrace_postgres.default import column_default, enum_default
 from tailrace_postgres.form import BINARY_TEXT, BUILT_IN, EXTENSIONS, TEXT, Form
-from tailrace_postgres.toast import Placeholders, Shape
 
 TYPES_QUERY = """
 SELECT t.oid::text, t.typname::text, n.nspname::text, t.typtype::text,

@@ -33,6 +33,7 @@ class Column:
     `form` names what `decode` does, where the compiled core can do the same (`tailrace.codec.compiled`).
     `length` is the most characters that a text of its type can have, None where there is no such bound.
     `text` prints the wire bytes of a cell, where they are not text themselves; it raises `BadRecord` as `decode` does.
+    `gaps` says that `decode` returns None for values that have no form, such as dates that no calendar has.
     `disguised` says that `decode` gives something else than what the database has (`tailrace.codec.projection`).
     """
 
@@ -42,6 +43,7 @@ class Column:
     placeholder: Value = None
     form: str = ""
     length: int | None = None
+    gaps: bool = False
     disguised: bool = False
     text: Callable[[bytes], bytes] | None = None
 

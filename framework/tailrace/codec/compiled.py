@@ -114,7 +114,7 @@ def _cell_plan(column: Column, field: str) -> CellPlan:
         required=not schema.optional,
         null=null,
         placeholder=null if column.placeholder is None else write_value(column.placeholder),
-        write=_refusing(AvroForm().cell_writer(_finite(column) if holds_decimals(schema) else column)),
+        write=_refusing(AvroForm().cell_writer(_plain(column))),
         name=json.dumps(field, ensure_ascii=False).encode(),
     )
 
@@ -131,17 +131,19 @@ def _branch(schema: Schema) -> int | None:
     return branches(schema)[1][0] if schema.optional else None
 
 
-def _finite(column: Column) -> Column:
-    """Leave decimals that are no numbers to the twin, which tells of them in a header."""
-    decode = column.decode
+def _plain(column: Column) -> Column:
+    """Leave values to the twin that it tells of in a header: decimals that are no numbers, and gaps."""
+    decode, decimals = column.decode, holds_decimals(column.schema)
+    if not decimals and not column.gaps:
+        return column
 
-    def finite(cell: bytes) -> Value:
+    def plain(cell: bytes) -> Value:
         value = decode(cell)
-        if is_special(value):
-            raise BadRecord("decimal is not finite")
+        if value is None or (decimals and is_special(value)):
+            raise BadRecord("value cannot be told as it is")
         return value
 
-    return replace(column, decode=finite)
+    return replace(column, decode=plain)
 
 
 def _refusing(write: Callable[..., bytes]) -> Callable[..., bytes]:

@@ -26,7 +26,10 @@ UNAVAILABLE_COLUMNS = "__tailrace.unavailable"
 DEFAULTED_COLUMNS = "__tailrace.defaulted"
 """Names, as a JSON list, required fields that held null: what stands in `after` is the field's fallback."""
 SPECIAL_COLUMNS = "__tailrace.special"
-"""Names, as a JSON list, fields that hold a decimal that is NaN or infinite: some readers take its bytes for a zero."""
+"""Names, as a JSON list, fields whose value could not be told as it is.
+
+A decimal that is NaN or infinite, whose bytes some readers take for a zero; a date that no calendar has, told as null.
+"""
 OLD_KEY = "__debezium.oldkey"
 NEW_KEY = "__debezium.newkey"
 

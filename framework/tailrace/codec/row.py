@@ -118,6 +118,8 @@ class RowWriter(Generic[P]):
 
 
 def _cell_piece(column: Column, form: Form[P], marks: Marks) -> Callable[[Cell], P]:
+    if column.gaps:
+        return _cell_piece_with_gaps(column, form, marks)
     if holds_decimals(column.schema):
         column = replace(column, decode=_noting_special(column, marks))
     write = form.cell_writer(column)
@@ -127,6 +129,22 @@ def _cell_piece(column: Column, form: Form[P], marks: Marks) -> Callable[[Cell],
         if cell is None or cell is UNAVAILABLE:
             return missing(cell)
         return write(cell)
+
+    return piece
+
+
+def _cell_piece_with_gaps(column: Column, form: Form[P], marks: Marks) -> Callable[[Cell], P]:
+    write, decode, name = form.value_writer(column.schema), column.decode, column.name
+    missing = _missing_piece(column, form, marks)
+
+    def piece(cell: Cell) -> P:
+        if cell is None or cell is UNAVAILABLE:
+            return missing(cell)
+        value = decode(cell)
+        if value is None:
+            marks.note(SPECIAL_COLUMNS, name)
+            return missing(None)
+        return write(value)
 
     return piece
 

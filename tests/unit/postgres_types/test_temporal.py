@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tailrace.codec.calendar import civil_from_days, days_from_civil
 from tailrace.errors import BadRecord
 from tailrace_postgres.temporal import (
     DAY,
-    civil_from_days,
-    days_from_civil,
     interval,
     time_micros,
     time_millis,

@@ -1,7 +1,7 @@
-"""What stands for a large value that an update did not touch, and that Postgres therefore did not send.
+"""What stands for a value that the database did not send: a large one that an update left alone, say.
 
 Debezium's in-band convention, which its readers know: the configured text, in the shape of the column's type. Where a
-type has no such shape (numeric, float8[] …) there is none, and null or the type's zero stands there.
+type has no such shape (numbers, dates …) there is none, and null or the type's zero stands there.
 Source: Debezium's option `unavailable.value.placeholder`.
 """
 
