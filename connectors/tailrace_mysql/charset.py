@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 from tailrace.errors import BadRecord
+from tailrace_mysql.charset_gap import GAPS, others, register
 from tailrace_mysql.charset_table import TABLES
 
 Decode = Callable[[bytes], str]
@@ -149,6 +150,8 @@ def decoder(charset: str) -> Decode:
     if charset in _MENDED:
         mended = {**_octets_of(_CODECS[charset]), **_MENDED[charset]}
         return _by_table("".join(mended.get(octet, "\ufffe") for octet in range(256)), charset)
+    if charset in GAPS:
+        return _filled(_CODECS[charset], charset)
     if charset in _CODECS:
         return _strict(_CODECS[charset], charset)
     raise BadRecord(f"cannot read text of the character set {charset or 'of a collation'}, which is unknown")
@@ -165,6 +168,18 @@ def _strict(codec: str, charset: str) -> Decode:
     def text(octets: bytes) -> str:
         try:
             return decode(octets)[0]
+        except UnicodeDecodeError:
+            raise unreadable_text(charset) from None
+
+    return text
+
+
+def _filled(codec: str, charset: str) -> Decode:
+    decode, errors, translated = codecs.getdecoder(codec), register(charset), others(charset)
+
+    def text(octets: bytes) -> str:
+        try:
+            return decode(octets, errors)[0].translate(translated)
         except UnicodeDecodeError:
             raise unreadable_text(charset) from None
 

@@ -3,7 +3,7 @@
     text               octets in the column's character set (`charset.py`)
     enum               number of a member from 1, little-endian; 0: what was put in was none, which reads as ''
     set                a bit for each member, little-endian; reads as the members, separated by commas
-    compressed column  0, octets | head u8: 0x80 | 8 (zlib's own head and tail are there) | octets of the size ·
+    compressed column  0, octets | head u8: 0x80 | 8 (zlib's own head and tail are not there) | octets of the size ·
                        size, big-endian · deflated octets
     uuid               16 octets; of versions 1 to 5 the groups stand in the reverse order
     inet6, inet4       16 or 4 octets, most significant first; zeros at the end are left out, as of any binary(n)
@@ -13,10 +13,11 @@ Source: MySQL manual, 13.3; MariaDB Knowledge Base, "Storage-Engine Independent 
 
 from __future__ import annotations
 
-import ipaddress
+import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from uuid import UUID
 
 from tailrace.schema import Schema, Value
@@ -77,7 +78,7 @@ def _inflated(cell: bytes) -> bytes:
     if head & 0xF0 != 0x80 or not octets:
         raise unreadable("compressed column")
     size = int.from_bytes(cell[1 : 1 + octets], "big")
-    reader = zlib.decompressobj(zlib.MAX_WBITS if head & 8 else -zlib.MAX_WBITS)
+    reader = zlib.decompressobj(-zlib.MAX_WBITS if head & 8 else zlib.MAX_WBITS)
     try:
         plain = reader.decompress(cell[1 + octets :], size + 1)
     except zlib.error:
@@ -109,19 +110,37 @@ def uuid(cell: bytes) -> Value:
 
 def inet4(cell: bytes) -> Value:
     """Read an inet4 of the binlog."""
-    return _address(cell, 4)
+    octets = cell.ljust(4, b"\0")
+    if len(octets) != 4:
+        raise unreadable("inet4")
+    return ".".join(map(str, octets))
 
 
 def inet6(cell: bytes) -> Value:
     """Read an inet6 of the binlog, printed as MariaDB does."""
-    return _address(cell, 16)
+    octets = cell.ljust(16, b"\0")
+    if len(octets) != 16:
+        raise unreadable("inet6")
+    groups = struct.unpack(">8H", octets)
+    begin, length = _longest_zeros(groups)
+    dotted = begin == 0 and (length == 6 or (length == 5 and groups[5] == 0xFFFF))
+    texts = [f"{group:x}" for group in groups]
+    if dotted:
+        texts[6:] = [".".join(map(str, octets[12:]))]
+    if not length:
+        return ":".join(texts)
+    return ":".join(texts[:begin]) + "::" + ":".join(texts[begin + length :])
 
 
-def _address(cell: bytes, size: int) -> str:
-    octets = cell.ljust(size, b"\0")
-    if len(octets) != size:
-        raise unreadable("address")
-    return str(ipaddress.ip_address(octets))
+def _longest_zeros(groups: Sequence[int]) -> tuple[int, int]:
+    """Return where the first of the longest runs of zeros begins, and how long it is."""
+    best, at = (0, 0), 0
+    for zero, run in groupby(groups, lambda group: not group):
+        length = len(list(run))
+        if zero and length > best[1]:
+            best = (at, length)
+        at += length
+    return best
 
 
 _TEXT = Schema("string")

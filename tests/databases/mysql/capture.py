@@ -5,9 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-from pymysql.connections import Connection
-from pymysql.cursors import Cursor
+from typing import Any
 
 from servers.mysql import MysqlDatabase
 from servers.mysql_server import MysqlServer
@@ -37,7 +35,7 @@ def end_of_binlog(server: MysqlServer) -> tuple[str, int]:
 def events_since(server: MysqlServer, place: tuple[str, int]) -> list[bytes]:
     """Return all whole events from a place to the end, without their checksums."""
     file, position = place
-    connection = server.connect()
+    connection: Any = server.connect()
     try:
         with connection.cursor() as cursor:
             cursor.execute("SET @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32'")
@@ -70,7 +68,7 @@ def _changes(events: Iterator[Event], maps: dict[int, TableMap], *, mariadb: boo
 
 def text_rows(database: MysqlDatabase, statement: str) -> list[bytes]:
     """Return the rows of a query as the text protocol has them, as the snapshot asks for them."""
-    connection = database.connect()
+    connection: Any = database.connect()
     try:
         with connection.cursor() as cursor:
             cursor.execute("SET time_zone = '+00:00', character_set_results = binary")
@@ -83,7 +81,7 @@ def text_rows(database: MysqlDatabase, statement: str) -> list[bytes]:
         connection._force_close()
 
 
-def _packets(connection: Connection[Cursor]) -> Iterator[bytes]:
+def _packets(connection: Any) -> Iterator[bytes]:
     while True:
         octets = bytes(connection._read_packet()._data)
         if octets[0] == _END and len(octets) < 9:

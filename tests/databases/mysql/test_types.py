@@ -1,12 +1,9 @@
-"""Every type on both servers: the value that the binlog gives is the one that a result set gives, and the one that SQL says.
-
-A case is a column type and literals; the last of each pair says what the value has to be.
-"""
+"""Every type on both servers: the binlog gives the value that a result set gives, and the one that was put in."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +11,7 @@ import pytest
 
 from databases.mysql.capture import changes_since, end_of_binlog, text_rows
 from servers.mysql import MysqlDatabase
+from tailrace.errors import BadRecord
 from tailrace.event import Table
 from tailrace.schema import Schema, Value
 from tailrace_mysql.form import Settings
@@ -55,14 +53,18 @@ NUMBERS = [
     Case("bigint", [("-9223372036854775808", -(2**63)), ("9223372036854775807", 2**63 - 1)]),
     Case("bigint unsigned", [("0", 0), ("9223372036854775807", 2**63 - 1)]),
     Case("float", [("0.1", 0.10000000149011612), ("16777217", 16777216.0), ("-3.402823466e38", -3.4028234663852886e38),
-                   ("1.175494351e-38", 1.1754943508222875e-38), ("-0e0", -0.0), ("3.14159274", 3.1415927410125732)]),
+                   ("1.175494351e-38", 1.1754943508222875e-38), ("3.14159274", 3.1415927410125732)]),
+    Case("float", [("'-0'", -0.0)], ("mysql",)),  # MariaDB drops the sign
+    Case("double", [("'-0'", -0.0)], ("mysql",)),
     Case("float(10,3)", [("1234.5678", 1234.5679931640625)]),
     Case("double", [("0.1", 0.1), ("1.7976931348623157e308", 1.7976931348623157e308), ("2.2250738585072014e-308",
-                   2.2250738585072014e-308), ("-0e0", -0.0), ("1e15", 1e15), ("123456789.12345678", 123456789.12345678)]),
+                   2.2250738585072014e-308), ("1e15", 1e15),
+                   ("123456789.12345678", 123456789.12345678)]),
     Case("double(12,3)", [("123456.7891", 123456.789)]),
     Case("decimal(65,30)", [("99999999999999999999999999999999999.999999999999999999999999999999",
                              D("99999999999999999999999999999999999.999999999999999999999999999999")),
-                            ("-0.000000000000000000000000000001", D("-0.000000000000000000000000000001")), ("0", D(0))]),
+                            ("-0.000000000000000000000000000001", D("-0.000000000000000000000000000001")),
+                            ("0", D("0E-30"))]),
     Case("decimal(5,0)", [("-99999", D(-99999)), ("12", D(12))]),
     Case("decimal(5,5)", [("0.12345", D("0.12345")), ("-0.5", D("-0.50000"))]),
     Case("decimal(14,4) unsigned", [("1234567890.1234", D("1234567890.1234"))]),
@@ -70,7 +72,7 @@ NUMBERS = [
     Case("bit(1)", [("b'1'", True), ("b'0'", False)]),
     Case("bit(10)", [("b'1100000001'", b"\x01\x03"), ("b'0'", b"\x00\x00")]),
     Case("bit(64)", [("x'ff00000000000001'", b"\x01\x00\x00\x00\x00\x00\x00\xff")]),
-    Case("year", [("1901", 1901), ("2155", 2155), ("0", 2000), ("'0000'", 0)]),
+    Case("year", [("1901", 1901), ("2155", 2155), ("'0'", 2000), ("'0000'", 0)]),
     Case("boolean", [("true", 1), ("false", 0)]),
 ]  # fmt: skip
 
@@ -79,7 +81,8 @@ TIMES = [
     Case("time", [("'-838:59:59'", -(838 * HOUR + 3599 * SECOND)), ("'838:59:59'", 838 * HOUR + 3599 * SECOND),
                   ("'00:00:00'", 0)]),
     Case("time(3)", [("'-00:00:00.001'", -1000), ("'-12:34:56.789'", -45296789000), ("'12:00:00.5'", 43200500000)]),
-    Case("time(6)", [("'-838:59:58.999999'", -(838 * HOUR + 3598 * SECOND + 999999)), ("'-00:00:01.000001'", -1000001)]),
+    Case("time(6)", [("'-838:59:58.999999'", -(838 * HOUR + 3598 * SECOND + 999999)),
+                  ("'-00:00:01.000001'", -1000001)]),
     Case("datetime", [("'1000-01-01 00:00:00'", -30610224000000), ("'9999-12-31 23:59:59'", 253402300799000)]),
     Case("datetime(2)", [("'2024-06-30 10:00:00.25'", 1719741600250)]),
     Case("datetime(3)", [("'2024-06-30 10:00:00.123'", 1719741600123)]),
@@ -112,7 +115,7 @@ TEXTS = [
     Case("varchar(20) character set sjis", [("'日本ｱ'", "日本ｱ")]),
     Case("varchar(20) character set ujis", [("'日本ｱ'", "日本ｱ")]),
     Case("varchar(20) character set cp932", [("'①日本'", "①日本")]),
-    Case("varchar(20) character set eucjpms", [("'①～日本ｱ'", "①～日本ｱ")]),
+    Case("varchar(20) character set eucjpms", [("'①\uff5e日本ｱ'", "①\uff5e日本ｱ")]),
     Case("varchar(20) character set big5", [("'碁漢'", "碁漢")]),
     Case("varchar(20) character set gbk", [("'漢字'", "漢字")]),
     Case("varchar(20) character set gb18030", [("'漢字😀'", "漢字😀")], ("mysql",)),
@@ -140,7 +143,7 @@ TEXTS = [
     Case("blob", [("x'00ff'", b"\0\xff")]),
     Case("longblob", [("repeat(x'ff', 70000)", b"\xff" * 70000)]),
     Case("enum('a','b,c','é')", [("'a'", "a"), ("'é'", "é"), ("2", "b,c")]),
-    Case("enum('ж','б') character set cp1251", [("'б'", "б")]),
+    Case("enum('ж','ю') character set cp1251", [("'ю'", "ю")]),
     Case("set('a','b','é')", [("'a,é'", "a,é"), ("''", ""), ("'b'", "b")]),
     Case("set('1','2','3','4','5','6','7','8','9')", [("'9,1'", "1,9")]),
     Case("geometry", [("ST_GeomFromText('LINESTRING(0 0, 1 1)')", {"wkb": bytes.fromhex(
@@ -157,7 +160,7 @@ TEXTS = [
          ("mariadb",), "uuid"),
     Case("inet6", [("'2001:db8::ff00:42:8329'", "2001:db8::ff00:42:8329"), ("'::'", "::"),
                    ("'::ffff:192.0.2.128'", "::ffff:192.0.2.128"), ("'::192.0.2.128'", "::192.0.2.128"),
-                   ("'1::'", "1::"), ("'1:0:0:2::3'", "1:0:0:2::3"), ("'1:0:2:3:4:5:6:7'", "1:0:2:3:4:5:6:7"),
+                   ("'1::'", "1::"), ("'1:0:0:2::3'", "1:0:0:2::3"), ("'1:0:2:3:4:5:6:7'", "1::2:3:4:5:6:7"),
                    ("'::1'", "::1"), ("'::1:2'", "::0.1.0.2")], ("mariadb",), "inet6"),
     Case("inet4", [("'192.0.2.0'", "192.0.2.0"), ("'0.0.0.0'", "0.0.0.0")], ("mariadb",), "inet4"),
     Case("varchar(1000) compressed", [("repeat('é', 500)", "é" * 500), ("'x'", "x"), ("''", "")], ("mariadb",)),
@@ -165,73 +168,84 @@ TEXTS = [
 ]  # fmt: skip
 
 
-def shape_with(shape: TableShape, declared: str) -> TableShape:
-    """Return the shape with what only the declaration of the column v tells."""
-    from dataclasses import replace
+GROUPS = {"numbers": NUMBERS, "times": TIMES, "gaps": GAPS, "texts": TEXTS}
 
-    columns = tuple(replace(c, declared=declared) if c.name == "v" else c for c in shape.columns)
+Values = list[Value]
+
+
+def shape_with(shape: TableShape, cases: Sequence[Case]) -> TableShape:
+    """Return the shape with what only the declarations tell."""
+    columns = (shape.columns[0], *(replace(c, declared=case.declared or c.declared)
+                                   for c, case in zip(shape.columns[1:], cases, strict=True)))  # fmt: skip
     return replace(shape, columns=columns)
 
 
-def both(
-    database: MysqlDatabase, case: Case, made: Tables, *, nullable: bool = True
-) -> tuple[list[Value], list[Value]]:
-    """Insert the case's values; return them as the binlog and as a result set have them, after a row with null."""
-    null = "NULL" if nullable else "NOT NULL"
-    key = "id int primary key auto_increment"
-    database.execute("DROP TABLE IF EXISTS t", f"CREATE TABLE t ({key}, v {case.type} {null}, w int DEFAULT 7)")
+def both(database: MysqlDatabase, cases: Sequence[Case], made: Tables) -> tuple[list[Values], list[Values]]:
+    """Return what the binlog and a result set have of each case's values; a case is a column, a value a row of it."""
+    columns = ", ".join(f"c{number} {case.type} NULL" for number, case in enumerate(cases))
+    database.execute(f"CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, {columns})")
     place = end_of_binlog(database.server)
-    inserts = [f"INSERT INTO t (v) VALUES ({literal})" for literal, _ in case.values]
-    database.execute("SET sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00', "
-                     "character_set_connection = utf8mb4", *inserts)  # fmt: skip
+    rows = max(len(case.values) for case in cases)
+    inserts = [f"INSERT INTO t VALUES ({', '.join(['NULL', *(_literal(case, at) for case in cases)])})"
+               for at in range(rows)]  # fmt: skip
+    database.execute("SET sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'", *inserts)
     found = changes_since(database.server, place)
-    shape = shape_with(shape_of(found[0].map), case.declared)
-    streamed = [row(made.of_binlog(shape), change.images[1])["v"] for change in found]
+    shape = shape_with(shape_of(found[0].map), cases)
+    streamed = [row(made.of_binlog(shape), change.images[1]) for change in found]
     statement = f"SELECT {', '.join(made.selected(shape))} FROM t ORDER BY id"
-    read = [row(made.of_text(shape), wire)["v"] for wire in text_rows(database, statement)]
-    return streamed, read
+    read = [row(made.of_text(shape), wire) for wire in text_rows(database, statement)]
+    return _by_column(streamed, cases), _by_column(read, cases)
 
 
-def row(table: Table, wire: bytes | None) -> dict[str, Value]:
+def _literal(case: Case, at: int) -> str:
+    return case.values[at][0] if at < len(case.values) else "NULL"
+
+
+def _by_column(rows: Sequence[Values], cases: Sequence[Case]) -> list[Values]:
+    for number, case in enumerate(cases, 1):
+        assert all(row[number] is None for row in rows[len(case.values) :])
+    return [[row[number] for row in rows[: len(case.values)]] for number, case in enumerate(cases, 1)]
+
+
+def row(table: Table, wire: bytes | None) -> Values:
     assert wire is not None
     cells = table.format.cells(wire)
-    values = {c.name: c.decode(cell) if isinstance(cell, bytes) else None
-              for c, cell in zip(table.columns, cells, strict=True)}  # fmt: skip
-    assert values.get("w", 7) == 7, "the column behind is read wrong"
-    return values
+    return [c.decode(cell) if isinstance(cell, bytes) else None
+            for c, cell in zip(table.columns, cells, strict=True)]  # fmt: skip
 
 
-def shown(values: Sequence[Value]) -> list[str]:
-    """Return values so that 0.0 and -0.0, 1 and True, Decimal and int differ."""
-    return [repr(value) for value in values]
+def shown(cases: Sequence[Case], values: Sequence[Values]) -> dict[str, list[str]]:
+    """Return values so that 0.0 and -0.0, 1 and True, a decimal and an integer differ."""
+    return {f"{number} {case.type}": list(map(repr, column))
+            for number, (case, column) in enumerate(zip(cases, values, strict=True))}  # fmt: skip
 
 
-@pytest.mark.parametrize("case", [*NUMBERS, *TIMES, *TEXTS, *GAPS], ids=lambda case: case.type)
-def test_both_paths_give_the_value(binlog_database: MysqlDatabase, case: Case) -> None:
-    if binlog_database.flavour not in case.flavours:
-        return
-    streamed, read = both(binlog_database, case, tables())
-    assert shown(streamed) == shown([value for _, value in case.values])
-    assert shown(read) == shown(streamed)
+@pytest.mark.parametrize("group", GROUPS)
+def test_both_paths_give_the_value(binlog_database: MysqlDatabase, group: str) -> None:
+    cases = [case for case in GROUPS[group] if binlog_database.flavour in case.flavours]
+    streamed, read = both(binlog_database, cases, tables())
+    assert shown(cases, streamed) == shown(cases, [[value for _, value in case.values] for case in cases])
+    assert shown(cases, read) == shown(cases, streamed)
 
 
-@pytest.mark.parametrize("bits", [2**63, 2**64 - 1])
-def test_unsigned_numbers_beyond_a_long_are_exact_or_refused(binlog_database: MysqlDatabase, bits: int) -> None:
-    from tailrace.errors import BadRecord
-
-    case = Case("bigint unsigned", [(str(bits), D(bits))])
-    streamed, read = both(binlog_database, case, tables(bigint_unsigned="precise"))
-    assert shown(streamed) == shown(read) == shown([D(bits)])
+def test_unsigned_numbers_beyond_a_long_are_exact_or_refused(binlog_database: MysqlDatabase) -> None:
+    cases = [Case("bigint unsigned", [(str(2**63), D(2**63)), (str(2**64 - 1), D(2**64 - 1))])]
+    streamed, read = both(binlog_database, cases, tables(bigint_unsigned="precise"))
+    assert (
+        shown(cases, streamed)
+        == shown(cases, read)
+        == {"bigint unsigned": [f"Decimal('{2**63}')", f"Decimal('{2**64 - 1}')"]}
+    )
+    binlog_database.execute("DROP TABLE t")
     with pytest.raises(BadRecord, match="set bigint_unsigned to precise"):
-        both(binlog_database, case, tables())
+        both(binlog_database, cases, tables())
 
 
-@pytest.mark.parametrize("case", GAPS, ids=lambda case: case.type)
-def test_dates_that_no_calendar_has_can_be_the_epoch_or_refused(binlog_database: MysqlDatabase, case: Case) -> None:
-    from tailrace.errors import BadRecord
-
-    streamed, read = both(binlog_database, case, tables(invalid_dates="epoch"))
-    assert all(value in {0, "1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000000Z"} for value in streamed)
-    assert shown(read) == shown(streamed)
+def test_dates_that_no_calendar_has_can_be_the_epoch_or_refused(binlog_database: MysqlDatabase) -> None:
+    streamed, read = both(binlog_database, GAPS, tables(invalid_dates="epoch"))
+    epochs = {0, "1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000000Z"}
+    assert all(value in epochs for column in streamed for value in column)
+    assert read == streamed
+    binlog_database.execute("DROP TABLE t")
     with pytest.raises(BadRecord, match="no calendar has"):
-        both(binlog_database, case, tables(invalid_dates="fail"))
+        both(binlog_database, GAPS, tables(invalid_dates="fail"))
