@@ -26,8 +26,9 @@ from collections.abc import Callable
 from struct import Struct, unpack_from
 from struct import error as struct_error
 
+from tailrace.codec.calendar import civil_from_days
 from tailrace.errors import BadRecord
-from tailrace_postgres.temporal import DAY, SECOND, civil_from_days
+from tailrace_postgres.temporal import DAY, SECOND
 
 Print = Callable[[bytes], bytes]
 """From a value in binary to its text; raises `BadRecord` for what is not of the form above."""

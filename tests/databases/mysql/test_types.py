@@ -231,11 +231,7 @@ def test_both_paths_give_the_value(binlog_database: MysqlDatabase, group: str) -
 def test_unsigned_numbers_beyond_a_long_are_exact_or_refused(binlog_database: MysqlDatabase) -> None:
     cases = [Case("bigint unsigned", [(str(2**63), D(2**63)), (str(2**64 - 1), D(2**64 - 1))])]
     streamed, read = both(binlog_database, cases, tables(bigint_unsigned="precise"))
-    assert (
-        shown(cases, streamed)
-        == shown(cases, read)
-        == {"bigint unsigned": [f"Decimal('{2**63}')", f"Decimal('{2**64 - 1}')"]}
-    )
+    assert streamed == read == [[D(2**63), D(2**64 - 1)]]
     binlog_database.execute("DROP TABLE t")
     with pytest.raises(BadRecord, match="set bigint_unsigned to precise"):
         both(binlog_database, cases, tables())
