@@ -34,6 +34,10 @@ ASK_EVERY = 0.1
 """Seconds between questions for the end of the server's log: often enough not to be waited for, and no load."""
 
 
+TELL_EVERY = 0.02
+"""Seconds between two words on what is durable here. The server works on each of them; small transactions are quicker
+done than told of."""
+
 FAREWELL = 1.0
 """Seconds that the server may take to end a stream; one in the middle of a large transaction takes longer."""
 
@@ -47,6 +51,7 @@ class Replication:
         self._silence_timeout = silence_timeout
         self._status_interval = 10.0
         self._confirmed = 0
+        self._known = 0  # what the server was told of it
         self._owes_answer = False
         self._told = 0.0
         self._asked = 0.0
@@ -64,6 +69,11 @@ class Replication:
     def unsent(self) -> bool:
         """Whether something waits for the socket to become writable."""
         return self._unsent
+
+    @property
+    def due(self) -> float:
+        """When to receive again, by the monotonic clock, for the server to hear of what is durable here."""
+        return self._told + TELL_EVERY if self._confirmed > self._known else float("inf")
 
     def start(
         self, slot: str, lsn: int, publication: str, *, confirmed: int, sender_timeout: float, binary: bool
@@ -83,12 +93,14 @@ class Replication:
         results = self.connection.results(time.monotonic() + 60.0)
         if not results or results[0].status != pq.ExecStatus.COPY_BOTH:
             raise Fatal(f"start of replication on slot {slot}: the server does not stream")
-        self._confirmed = confirmed
+        self._confirmed = self._known = confirmed
         self.heard = self._told = time.monotonic()
 
     def receive(self, most: int, most_bytes: int) -> list[Received]:
         """Return what is there, without waiting; raises `Retriable` when the stream has ended or fallen silent."""
         received: list[Received] = []
+        if (now := time.monotonic()) >= self.due:
+            self._tell(now, ask=False)
         try:
             self._drain(received, most, most_bytes)
         except OperationalError as error:
@@ -125,8 +137,8 @@ class Replication:
         To be called often: this is also where the server learns that we are alive.
         """
         now = time.monotonic()
-        if lsn > self._confirmed or self._owes_answer or now - self._told >= self._status_interval:
-            self._confirmed = max(self._confirmed, lsn)
+        self._confirmed = max(self._confirmed, lsn)
+        if self._owes_answer or now >= min(self.due, self._told + self._status_interval):
             self._tell(now, ask=False)
         elif self._unsent:
             self._flush()
@@ -146,6 +158,8 @@ class Replication:
         """
         deadline = time.monotonic() + FAREWELL
         try:
+            if self._confirmed > self._known:
+                self._tell(time.monotonic(), ask=False)
             self._pgconn.put_copy_end()
             self.connection.flush(deadline)
             while (length := self._pgconn.get_copy_data(1)[0]) >= 0:
@@ -154,7 +168,7 @@ class Replication:
                     self._pgconn.consume_input()
                 elif time.monotonic() > deadline:
                     return
-        except (OperationalError, Retriable):
+        except (OperationalError, Retriable, Fatal):
             return
 
     def _tell(self, now: float, *, ask: bool) -> None:
@@ -164,7 +178,7 @@ class Replication:
             self._pgconn.put_copy_data(_STATUS.pack(b"r", at, at, at, clock, ask))
         except OperationalError as error:
             raise self._broken(error) from error
-        self._told, self._owes_answer = now, False
+        self._told, self._known, self._owes_answer = now, at, False
         self._flush()
 
     def _flush(self) -> None:

@@ -269,6 +269,8 @@ class PostgresSource:
         if (control := parts.pulse.socket) is not None:
             reads.append(control)
         due = [deadline, parts.pulse.due]
+        if not held:
+            due.append(parts.replication.due)
         if (resume_at := parts.reading.resume_at()) is not None:
             due.append(resume_at)
         if self._wants_to_know(parts):

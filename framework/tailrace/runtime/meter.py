@@ -26,6 +26,7 @@ class Meter:
         self, task: Task, send: Callable[[TaskMessage], None], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._task = task
+        self._reporting = task.source if isinstance(task.source, Reporting) else None
         self._send = send
         self._clock = clock
         self._due = float("-inf")
@@ -42,11 +43,11 @@ class Meter:
         """Take note of the loop's progress; `progress.waiting_since` is by the same clock as the meter's."""
         now = self._clock()
         self._progress = progress
-        moved, due = progress.commits != self._commits, now >= self._due
-        if moved:
+        due = now >= self._due
+        if progress.commits != self._commits:
             self._commits, self._committed_at = progress.commits, now
-        if (moved or due) and isinstance(self._task.source, Reporting):
-            self._told = self._task.source.report()
+        if (due or progress.ending) and self._reporting is not None:
+            self._told = self._reporting.report()
         if due:
             self._due = now + REPORT_INTERVAL
             self._send(TaskMessage(report=self._report(now)))

@@ -10,6 +10,7 @@ Restarts are not decided here: a process that fails says why, and exits.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -99,6 +100,7 @@ def main() -> int:
 
 def _run(spec: TaskSpec, stop: StopRequest, mouth: Mouth) -> None:
     task = build_task(spec)
+    gc.freeze()  # what was imported stays: no need to look through it again and again
     meter = Meter(task, mouth.say)
     meter.opening()
     run_task(

@@ -48,6 +48,7 @@ class Progress:
     commits: int = 0
     uncommitted_bytes: int = 0
     waiting_since: float | None = None  # when the oldest item came that is not committed, by the loop's clock
+    ending: bool = False  # whether this is the last turn
 
 
 def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
@@ -93,10 +94,11 @@ def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
                 now.durable, now.uncommitted_bytes, now.waiting_since = position, 0, None
                 now.commits += 1
             source.ack(now.durable)
+            now.ending = stop or (end and now.waiting_since is None)
             watch(now)
             if ended and now.waiting_since is not None:
                 raise Fatal(f"task {name}: the source ended without a position for its last items")
-            if stop or (end and now.waiting_since is None):
+            if now.ending:
                 return
             # Straight after a batch only look whether there is more: if there is not, commit rather than wait.
             timeout = 0.0 if batch.items else pace.idle

@@ -135,7 +135,7 @@ def test_a_meter_reports_once_a_second_and_at_the_end() -> None:
     meter(progress)
     meter(progress)
     reporter.told = Report(position="0/2", snapshot=SnapshotProgress("t", 0, 1, 5, 10, 50.0, None))
-    progress.commits = 2
+    progress.commits, progress.ending = 2, True
     meter(progress)
     meter.last()
     reports = [message.report for message in sent if message.report]
@@ -143,7 +143,7 @@ def test_a_meter_reports_once_a_second_and_at_the_end() -> None:
     assert reports[2].records == 2
     assert [reports[2].commit_seconds, reports[2].waiting_seconds] == pytest.approx([0.15, 0.55])
     assert (reports[3].position, reports[3].bad_records, reports[3].warnings) == ("0/2", 3, ["w"])
-    assert reporter.asked == 4, "not at every turn"
+    assert reporter.asked == 3, "not at every turn, nor at every commit"
 
 
 def test_a_meter_makes_do_with_a_source_that_cannot_report() -> None:

@@ -178,12 +178,15 @@ def replace_file(path: Path, data: bytes) -> None:
 
 def read_file(path: Path) -> bytes | None:
     """Return a whole file, None if there is none."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
+    fd = open_existing(path)
+    if fd is None:
         return None
-    except OSError as error:
-        raise fault("read", path, error) from error
+    try:
+        size = file_size(fd)
+        # not `path.read_bytes()`: watermarks are read so often that the layers of a file object count
+        return read_at(fd, size, 0, path)
+    finally:
+        os.close(fd)
 
 
 def try_lock(fd: int) -> bool:

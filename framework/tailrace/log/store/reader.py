@@ -17,12 +17,12 @@ import structlog
 
 from tailrace.errors import Fatal
 from tailrace.log.backend import OffsetsGone, Start, StoredRecord
-from tailrace.log.store import disk
 from tailrace.log.store.cursor import PartitionCursor
 from tailrace.log.store.layout import Layout, Place
 from tailrace.log.store.openfiles import OpenFiles
 from tailrace.log.store.segment import segment_bases
 from tailrace.log.store.timestamps import offset_at
+from tailrace.log.store.watermark import Listener
 from tailrace.position import Position
 from tailrace.source import Batch, Report
 
@@ -34,8 +34,10 @@ NO_TOPIC = r"(?!)"
 
 FETCH_BYTES = 1024 * 1024
 """Bytes of segments that one poll hands out, at most about: one full batch."""
-NAP_SECONDS = (0.001, 0.02)
-"""First and longest pause between two looks at the bell: quick under load, and 50 system calls a second when idle."""
+NAP_SECONDS = (0.0002, 0.01)
+"""Shortest and longest pause between two looks at the bell: each is a system call, 100 of them a second when idle."""
+NAP_SHARE = 0.25
+"""Of the time since something came: what came a millisecond ago is likely to come a millisecond from now."""
 SCAN_SECONDS = 1.0
 """How often to look for new partitions, and at every watermark, also when the bell is silent: it is a hint."""
 
@@ -63,7 +65,8 @@ class BundledReader:
         self._targets: dict[str, int] = {}
         self._turn = 0
         self._last_timestamp: int | None = None
-        self._bell: bytes | None = None
+        self._bell = Listener(layout.bell)
+        self._heard_at = 0.0
         self._folder_changed_at = 0
         self._scanned_at = 0.0
 
@@ -81,18 +84,19 @@ class BundledReader:
     def poll(self, timeout: float) -> Batch[StoredRecord]:
         """Return the next records, partition by partition; waits at most `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        nap, longest = NAP_SECONDS
         while True:
             self._look()
             records, size = self._gather()
             if self._moved:
                 self._moved = False
+                self._heard_at = time.monotonic()
                 return Batch(records, dict(self._offsets), size)
-            left = deadline - time.monotonic()
-            if left <= 0:
+            now = time.monotonic()
+            if now >= deadline:
                 return Batch()
-            time.sleep(min(nap, left))
-            nap = min(nap * 2, longest)
+            shortest, longest = NAP_SECONDS
+            nap = min(max((now - self._heard_at) * NAP_SHARE, shortest), longest)
+            time.sleep(min(nap, deadline - now))
 
     def ack(self, position: Position | None) -> None:
         """Nothing to do: retention does not wait for readers."""
@@ -103,7 +107,7 @@ class BundledReader:
             cursor.park()
         self._cursors.clear()
         self._targets.clear()
-        self._bell = None
+        self._bell.close()
 
     def report(self) -> Report:
         """Return how far behind the watermarks the reader is, as of its last look at them."""
@@ -164,11 +168,11 @@ class BundledReader:
 
     def _look(self) -> None:
         """Look at the bell, and only if it rang, or after a while, at the watermarks and for new partitions."""
-        bell = disk.read_file(self._layout.bell)
         late = time.monotonic() - self._scanned_at >= SCAN_SECONDS
-        if bell == self._bell and not late:
+        if late:
+            self._bell.close()  # so that a log that was restored meanwhile is heard, too
+        if not self._bell.rang() and not late:
             return
-        self._bell = bell
         for cursor in self._cursors.values():
             cursor.refresh()
         topics = self._layout.topics

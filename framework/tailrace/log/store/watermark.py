@@ -120,3 +120,27 @@ class Bell:
     def close(self) -> None:
         """Release the file."""
         os.close(self._fd)
+
+
+class Listener:
+    """Hears the bell. Costs one system call a time, so that it may be asked often; never waits."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+        self._last: bytes | None = None
+
+    def rang(self) -> bool:
+        """Return whether the bell rang since it was last asked."""
+        if self._fd < 0:
+            fd = disk.open_existing(self._path)
+            self._fd = -1 if fd is None else fd
+        now = disk.read_at(self._fd, 8, 0, self._path) if self._fd >= 0 else None
+        rang, self._last = now != self._last, now
+        return rang
+
+    def close(self) -> None:
+        """Release the file; it is opened again when next asked, should there be another one in its place."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
