@@ -68,9 +68,13 @@ class Channel:
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return
             except OSError as error:
+                if taken:
+                    return  # what came first may say why; the next call fails as well
                 raise lost_connection(str(error)) from error
-            self.heard = time.monotonic()
             if not data:
+                if taken:
+                    return
                 raise lost_connection("the server hung up")
+            self.heard = time.monotonic()
             self.packets.feed(data)
             taken += len(data)

@@ -63,7 +63,7 @@ class Connection:
         self._driver = driver  # it closes the socket when it goes
         self._query_timeout = query_timeout
         self._answer: Answer | None = None
-        self._closed = False
+        self._silent = False  # whether a parting word would disturb
 
     @classmethod
     def open(cls, config: BinlogConfig, connector: str, purpose: Purpose, host: Host | None = None) -> Connection:
@@ -147,17 +147,30 @@ class Connection:
         results = self._wait()
         return [_text(row) for row in results[-1].rows] if results else []
 
+    def command(self, payload: bytes) -> None:
+        """Send a command that is no query, and wait for the server's OK; raises what `fault.py` makes of an error."""
+        self._settle()
+        self.channel.send(payload, self._deadline())
+        self._answer = Answer()
+        self._wait()
+
+    def hand_over(self) -> Channel:
+        """Return the channel for good, to somebody who speaks another protocol on it; only `close` is left here."""
+        self._settle()
+        self._silent = True
+        return self.channel
+
     def one(self, sql: str) -> Row:
         """Return the one row that a query gives."""
         return self.query(sql)[0]
 
     def close(self) -> None:
         """Hang up; safe to call twice."""
-        if self._answer is None and not self._closed:
+        if self._answer is None and not self._silent:
             with suppress(LostConnection):
                 # Else the server's log tells of an aborted connection.
                 self.channel.send(_QUIT, time.monotonic())
-        self._closed = True
+        self._silent = True
         _hang_up(self._driver)
 
     def _wait(self) -> Sequence[Result]:

@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from pymysql.err import MySQLError
 
@@ -21,7 +22,7 @@ _LOGIN = "check user, password, the hosts that the account may come from, and wh
 
 _FATAL: Mapping[int, str] = {
     1044: _GRANTS,
-    1045: _LOGIN,
+    1045: _GRANTS,  # what it means while logging in is in `_NO_LOGIN`
     1049: "check the database's name in the url",
     1130: "let the account come from this machine: CREATE USER '…'@'…'",
     1142: _GRANTS,
@@ -37,6 +38,8 @@ _FATAL: Mapping[int, str] = {
     3159: "the server wants TLS: set ssl-mode=REQUIRED in the url",
     4151: "unlock the account: ALTER USER … ACCOUNT UNLOCK",
 }
+
+_NO_LOGIN = 1045
 
 _PATIENT: Mapping[int, str] = {
     1021: "the server's disk is full; it is tried again until there is room",
@@ -64,6 +67,9 @@ _CLIENT_ERRORS = range(2000, 2100)
 _AWAY = re.compile(
     r"refused|unreachable|no route|timed out|no such file|name or service|temporary failure", re.IGNORECASE
 )
+
+
+TailraceFault: TypeAlias = Fatal | Retriable
 
 
 class ServerFault(Fatal):
@@ -126,6 +132,8 @@ def connection_fault(host: str, error: Exception) -> Fatal | Retriable:
             text = f"cannot connect to {host}: {message}"
             return Fatal(text, hint=hint) if number in _FATAL else Retriable(text, hint=hint, patient=True)
         fault = server_fault(number, message)
+        if number == _NO_LOGIN:
+            fault.hint = _LOGIN
         fault.message = f"cannot connect to {host}: {fault.message}"
         return fault
     return Fatal(f"cannot connect to {host}: {_one_line(str(cause))}", hint=_FATAL[2059])
