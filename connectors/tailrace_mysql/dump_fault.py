@@ -25,7 +25,8 @@ class Diverged(Fatal):
 _MEANINGS: tuple[tuple[re.Pattern[str], type[Fatal], str], ...] = (
     (
         re.compile(
-            r"has more GTIDs than|diverged|extra erroneous|position > file size|impossible position|bogus data|is not in the master"
+            r"has more GTIDs than|diverged|extra erroneous|position > file size|impossible position|bogus data|"
+            r"is not in the master"
         ),
         Diverged,
         "the server has lost transactions, or the url leads to another one: let it lead to the right server, or "
