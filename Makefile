@@ -12,7 +12,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CORE := $(wildcard framework/tailrace/core/*.pyx framework/tailrace/core/*.pxd)
-BENCHMARKS ?= stream_rate beside_debezium encode big_transaction
+BENCHMARKS ?= stream_rate beside_debezium log_append log_read encode big_transaction
 SOURCES := framework connectors schemas tests $(wildcard benchmarks/*.py)
 
 .DEFAULT_GOAL := help

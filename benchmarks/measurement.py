@@ -120,7 +120,7 @@ def publish(
     for goal in sorted(goals, key=lambda goal: goal.what):
         bound = f">= {goal.at_least:g}" if goal.at_most is None else f"<= {goal.at_most:g}"
         reached = "reached" if goal.reached else "MISSED "
-        print(f"{reached}  {goal.value:8.2f} {bound:>7}{goal.unit}  {goal.what}: {goal.case}")
+        print(f"{reached}  {goal.value:8.2f} {bound:>7}{goal.unit}  {': '.join(filter(None, (goal.what, goal.case)))}")
     if figures:
         print(json.dumps(figures, indent=2, default=str))
     RESULTS.mkdir(exist_ok=True)
