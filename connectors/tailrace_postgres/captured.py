@@ -27,8 +27,15 @@ class Captured:
         """Return the keys of a row before and after; None where nobody needs it, or where it cannot be told."""
         if not self.table.key or (self.snapshot is None and (old is None or new is None)):
             return None, None
-        return None if old is None else self.key(old), None if new is None else self.key(new)
+        key = self.key if self.snapshot is not None else self._raw_key
+        return None if old is None else key(old), None if new is None else key(new)
 
     def key(self, wire: bytes) -> Key | None:
         """Return the key of a row, None where it cannot be told."""
         return key_of_row(self.table, wire)
+
+    def _raw_key(self, wire: bytes) -> Key | None:
+        """Return what can be compared with another row's, and nothing else."""
+        cells = self.table.format.cells(wire)
+        key = [cell.decode("latin-1") for place in self.table.key if isinstance(cell := cells[place], bytes)]
+        return tuple(key) if len(key) == len(self.table.key) else None

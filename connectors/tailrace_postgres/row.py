@@ -51,7 +51,10 @@ class WireFormat:
 
 
 def key_of_row(table: Table, wire: bytes) -> Key | None:
-    """Return the key of a row as Postgres prints it; None where a column of it is null or was not sent."""
+    """Return the key of a row as Postgres prints it; None where a column of it is null or was not sent.
+
+    Raises `BadRecord` where it is not text.
+    """
     cells = table.format.cells(wire)
     key = []
     for place in table.key:
@@ -59,7 +62,10 @@ def key_of_row(table: Table, wire: bytes) -> Key | None:
         if not isinstance(cell, bytes):
             return None
         text_of = table.columns[place].text
-        key.append((cell if text_of is None else text_of(cell)).decode())
+        try:
+            key.append((cell if text_of is None else text_of(cell)).decode())
+        except UnicodeDecodeError:
+            raise BadRecord(f"row of {table.id}: key column {table.columns[place].name} is not UTF-8") from None
     return tuple(key)
 
 

@@ -71,7 +71,10 @@ class Recorded:
 def recorded(path: Path) -> Recorded:
     told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     columns = [(name, int(oid), int(typmod), required == "true") for name, oid, typmod, required in told["columns"]]
-    rows = {name: [bytes.fromhex(row) for row in told[name]] for name in ("copy", "binary_copy", "messages")}
+    rows = {
+        name: [bytes.fromhex(row) for row in told[name]]
+        for name in ("copy", "binary_copy", "messages", "binary_messages")
+    }
     return Recorded(told["types"], columns, told["in_binary"], rows)
 
 
@@ -121,6 +124,7 @@ class OneTable:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self.in_binary = False
 
     def of_relation(self, relation: Relation) -> Table:
         return self._table
@@ -144,13 +148,14 @@ def taken(table: Table, messages: Sequence[bytes]) -> tuple[list[Change], list[o
 
 @versions
 @damages
+@pytest.mark.parametrize(("layout", "name"), [("tuple", "messages"), ("binary_tuple", "binary_messages")])
 def test_messages_of_the_stream(
-    path: Path, damaged: Callable[[bytes], Iterator[bytes]], monkeypatch: pytest.MonkeyPatch
+    path: Path, layout: Layout, name: str, damaged: Callable[[bytes], Iterator[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     golden, pair = recorded(path), Pair()
-    table = golden.table("tuple")
+    table = golden.table(layout)
     relation: list[bytes] = []
-    for message in golden.rows["messages"]:
+    for message in golden.rows[name]:
         if message.startswith(b"R"):
             relation = [message]
             continue
@@ -168,6 +173,6 @@ def test_messages_of_the_stream(
 def test_there_are_recordings() -> None:
     assert len(GOLDEN) == 2
     for path in GOLDEN:
-        kinds = {chr(message[0]) for message in recorded(path).rows["messages"]}
-        assert kinds == set("RIUD")
+        for name in ("messages", "binary_messages"):
+            assert {chr(message[0]) for message in recorded(path).rows[name]} == set("RIUD")
         assert len(recorded(path).in_binary) > 30

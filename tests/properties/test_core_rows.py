@@ -15,13 +15,14 @@ from unit.core.binary_cells import CELLS
 from unit.core.rows import TYPES, Spot, batches, binary_copy_row, copy_line, table
 from unit.core.twins import Pair, outcome
 
+
 @pytest.fixture(scope="module")
 def pair() -> Pair:
     """One pair for all examples: a table that comes again is known to the core then."""
     return Pair()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(events=batches())
 def test_both_write_the_same(pair: Pair, events: list[Event]) -> None:
     for _ in range(2):  # the core takes over where a table is known

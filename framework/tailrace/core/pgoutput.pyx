@@ -161,10 +161,14 @@ cdef Py_ssize_t cell_end(const unsigned char* message, Py_ssize_t at, Py_ssize_t
         return -1
     if message[at] == c'n' or message[at] == c'u':
         return at + 1
-    if (message[at] != c't' and message[at] != c'b') or size - at < 5:
+    if not is_value(message[at]) or size - at < 5:
         return -1
     at += 5 + <Py_ssize_t>big_endian(message + at + 1, 4)
     return at if at <= size else -1
+
+
+cdef inline bint is_value(unsigned char kind) noexcept:
+    return kind == c't' or kind == c'b'
 
 
 cdef bint compared(Plain relation, bytes old, bytes new, bint* moved, Py_ssize_t* borrowed) except -1:
@@ -184,12 +188,12 @@ cdef bint compared(Plain relation, bytes old, bytes new, bint* moved, Py_ssize_t
         return False
     for index in range(columns):
         end, other_end = cell_end(before, at, len(old)), cell_end(after, other, len(new))
-        if after[other] == c'u' and before[at] == c't':
+        if after[other] == c'u' and is_value(before[at]):
             borrowed[0] += end - at - 1
         elif key[index] and (
             after[other] == c'u' or end - at != other_end - other or memcmp(before + at, after + other, end - at) != 0
         ):
-            if before[at] != c't' or after[other] != c't':
+            if not is_value(before[at]) or before[at] != after[other]:
                 return False
             moved[0] = True
         at, other = end, other_end
@@ -206,7 +210,7 @@ cdef bytes filled(bytes old, bytes new, Py_ssize_t borrowed):
     memcpy(out, after, 2)
     while other < len(new):
         end, other_end = cell_end(before, at, len(old)), cell_end(after, other, len(new))
-        if after[other] == c'u' and before[at] == c't':
+        if after[other] == c'u' and is_value(before[at]):
             memcpy(out + done, before + at, end - at)
             done += end - at
         else:

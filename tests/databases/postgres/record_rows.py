@@ -91,12 +91,12 @@ SETUP = (
     "SELECT pg_create_logical_replication_slot('s', 'pgoutput')",
 )
 CHANGES = (
-    "UPDATE every SET c2 = 8 WHERE c0 = 1",
-    "UPDATE every SET c0 = 2 WHERE c0 = 1",
-    "ALTER TABLE every REPLICA IDENTITY DEFAULT",
-    "UPDATE every SET c2 = 9 WHERE c0 = 2",
-    "UPDATE every SET c0 = 3 WHERE c0 = 2",
-    "DELETE FROM every WHERE c0 = 3",
+    "UPDATE {table} SET c2 = 8 WHERE c0 = 1",
+    "UPDATE {table} SET c0 = 2 WHERE c0 = 1",
+    "ALTER TABLE {table} REPLICA IDENTITY DEFAULT",
+    "UPDATE {table} SET c2 = 9 WHERE c0 = 2",
+    "UPDATE {table} SET c0 = 3 WHERE c0 = 2",
+    "DELETE FROM {table} WHERE c0 = 3",
 )
 COLUMNS_QUERY = """
 SELECT attname, atttypid::text, atttypmod::text, attnotnull::text FROM pg_attribute
@@ -125,9 +125,13 @@ def record(version: int) -> None:
             "copy": _copied(control, names, "text"),
             "binary_copy": _copied(control, in_binary, "binary"),
         }
+        _copy_table(connection, in_binary)
         for statement in CHANGES:
-            connection.execute(statement.encode())
-        golden["messages"] = _messages(connection, server.dsn())
+            for table in ("every", "known"):
+                connection.execute(statement.format(table=table).encode())
+        connection.execute("SELECT pg_logical_emit_message(false, 'end', '')")
+        golden["messages"] = _messages(server.dsn(), "s", "p", binary=False)
+        golden["binary_messages"] = _messages(server.dsn(), "b", "known", binary=True)
         control.close()
     text = json.dumps(golden, ensure_ascii=False, indent=0)
     (GOLDEN / f"postgres-rows-{version}.json").write_text(f"{text}\n", encoding="utf-8")
@@ -165,10 +169,20 @@ def _copied(control: Connection, names: list[str], form: str) -> list[str]:
     return [row.hex() for row in rows]
 
 
-def _messages(connection: Psycopg[tuple[object, ...]], dsn: str) -> list[str]:
-    connection.execute("SELECT pg_logical_emit_message(false, 'end', '')")
+def _copy_table(connection: Psycopg[tuple[object, ...]], names: list[str]) -> None:
+    """Make a table of the columns that can be sent in binary, and let what happens to it be sent so."""
+    connection.execute(f"CREATE TABLE known AS SELECT {', '.join(names)} FROM every LIMIT 0".encode())
+    connection.execute("ALTER TABLE known ADD PRIMARY KEY (c0)")
+    connection.execute("ALTER TABLE known ALTER big SET STORAGE EXTERNAL")
+    connection.execute("ALTER TABLE known REPLICA IDENTITY FULL")
+    connection.execute("CREATE PUBLICATION known FOR TABLE known")
+    connection.execute("SELECT pg_create_logical_replication_slot('b', 'pgoutput')")
+    connection.execute(f"INSERT INTO known SELECT {', '.join(names)} FROM every".encode())
+
+
+def _messages(dsn: str, slot: str, publication: str, *, binary: bool) -> list[str]:
     replication = Replication(Connection.open(PostgresConfig.model_validate({"url": dsn}), "golden", "replication"), 60)
-    replication.start("s", 0, "p", sender_timeout=0)
+    replication.start(slot, 0, publication, confirmed=0, sender_timeout=0, binary=binary)
     received: list[Received] = []
     while not any(one.data is not None and one.data.startswith(b"M") for one in received):
         received += replication.receive(1000, 10**6)
