@@ -40,6 +40,11 @@ class BinlogConfig(SourceConfig):
         description="what becomes of dates that no calendar has, 0000-00-00 and 2024-02-00 among them; "
         "the epoch stands for null where a column is NOT NULL",
     )
+    bigint_unsigned: Literal["long", "precise"] = Field(
+        "long",
+        description="long: as Debezium does, an event with a number beyond 9223372036854775807 being refused; "
+        "precise: decimals, any number fits",
+    )
     schema_changes: bool = Field(
         default=True, description="tell DDL statements in the topic that is named like the prefix"
     )

@@ -40,8 +40,9 @@ def events_since(server: MysqlServer, place: tuple[str, int]) -> list[bytes]:
         with connection.cursor() as cursor:
             cursor.execute("SET @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32'")
             cursor.execute("SET @mariadb_slave_capability = 4")
-        # Flag 1: end at the end instead of waiting.
-        connection._execute_command(_DUMP, struct.pack("<IHI", position, 1, 4_000_000_000) + file.encode())
+        # Flag 1: end at the end instead of waiting; 2, for MariaDB: annotations as well.
+        flags = 3 if server.flavour == "mariadb" else 1
+        connection._execute_command(_DUMP, struct.pack("<IHI", position, flags, 4_000_000_000) + file.encode())
         return [octets[1:-_CHECKSUM] for octets in _packets(connection)]
     finally:
         connection._force_close()
