@@ -43,7 +43,7 @@ class PostgresConfig(SourceConfig):
     snapshot: Literal["initial", "never"] = Field(
         "initial", description="read the rows that exist already, or only stream what changes from now on"
     )
-    chunk_rows: int = Field(10_000, ge=1, le=1_000_000, description="rows that the snapshot reads in one transaction")
+    chunk_rows: int = Field(20_000, ge=1, le=1_000_000, description="rows that the snapshot reads in one transaction")
     snapshot_readers: int = Field(2, ge=1, le=32, description="connections that read chunks of the snapshot at once")
     binary: Literal["auto", "never"] = Field(
         "auto", description="have values sent in binary where all types of the tables are known in that form, which is "

@@ -74,8 +74,7 @@ class Reading:
                 continue
             reader.advance()
             self._step(reader, now)
-        while (free := self._free()) is not None and (chunk := self._snapshot.next_chunk()) is not None:
-            self._assign(free, chunk)
+        self._give_work()
         if self._snapshot.complete and self._readers:
             log.info("snapshot read", rows=self._snapshot.rows)
             self.close()
@@ -88,12 +87,18 @@ class Reading:
             chunk = reader.chunk
             if chunk is not None and not chunk.discarded and self._snapshot.is_next(chunk):
                 size += self._emit(reader, chunk, events, (most - len(events), most_bytes - size))
+        self._give_work()  # before anybody waits: a connection that has just become free has nothing to wait for
         return events, size
 
     def close(self) -> None:
         """Hang up on all connections."""
         for reader in list(self._readers):
             self._hang_up(reader)
+
+    def _give_work(self) -> None:
+        """Have every connection read that can."""
+        while (free := self._free()) is not None and (chunk := self._snapshot.next_chunk()) is not None:
+            self._assign(free, chunk)
 
     def _free(self) -> ChunkReader | None:
         """Return a connection without work, a new one if there may be one more."""

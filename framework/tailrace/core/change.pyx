@@ -5,6 +5,9 @@
 
 from cpython.object cimport PyObject, PyTypeObject
 
+cdef extern from "Python.h":
+    void PyObject_GC_UnTrack(object)
+
 cdef tuple NO_ARGUMENTS = ()
 
 
@@ -22,4 +25,7 @@ cdef ChangeFields new_change(type kind, table, op, before_wire, after_wire, orig
     change.origin = origin
     change.at = at
     change.moved = False
+    # Changes come by the thousand and are part of no cycle, since nothing that they hold knows of them: without this,
+    # Python's collector of cycles would look at each of them, and take an eighth of the time.
+    PyObject_GC_UnTrack(change)
     return change
