@@ -92,6 +92,10 @@ class ChunkReader:
             return self._buffered < MOST_BUFFERED
         return self.state in {State.BOUND, State.VIEW, State.END}
 
+    def holds(self, rows: int, octets: int) -> bool:
+        """Whether there are as many rows as can be had now, or at least so many: fewer would be a batch for nothing."""
+        return self.state is not State.ROWS or not self.reading or len(self.rows) >= rows or self._buffered >= octets
+
     def find_bound(self, chunk: Chunk, table: CatalogTable) -> None:
         """Look for the last key of `chunk`."""
         self.chunk, self.table = chunk, table
@@ -222,11 +226,20 @@ class ChunkReader:
         self._lines()
 
     def _lines(self) -> None:
-        got, size = self._drain(self._pgconn.get_copy_data, self.rows, MOST_PER_TURN)
-        self._buffered += size
-        if got is not None and got[0] < 0:
-            self._finish()
-            self._send("COMMIT", State.END)
+        """Take rows until there are enough for a turn, or none are at hand: libpq reads no more than 16 KB at once."""
+        taken, fresh = 0, True
+        while taken < MOST_PER_TURN and fresh:
+            before = len(self.rows)
+            got, size = self._drain(self._pgconn.get_copy_data, self.rows, MOST_PER_TURN - taken)
+            self._buffered += size
+            if got is not None and got[0] < 0:
+                self._finish()
+                self._send("COMMIT", State.END)
+                return
+            fresh = len(self.rows) > before
+            taken += len(self.rows) - before
+            if fresh and got is not None:
+                self._pgconn.consume_input()
 
     def _finish(self) -> None:
         """Take the results of what has been sent; they are there, or as good as."""

@@ -169,7 +169,7 @@ class Reading:
 
     def _emit(self, reader: ChunkReader, chunk: Chunk, events: list[Event], room: tuple[int, int]) -> int:
         whole = reader.state is State.READ
-        if chunk.only is not None and not whole:
+        if (chunk.only is not None and not whole) or not reader.holds(*room):
             return 0
         # The table's last row is marked as such, so it must be known to be the last.
         keep = 0 if whole or chunk.upper is not None else 1
