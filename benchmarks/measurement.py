@@ -1,6 +1,6 @@
 """What every measurement is told with: options, the machine, the versions, a table for people and JSON for programs.
 
-results/<question>.json => {
+results/<question>.json => {        in this folder, or in the one that BENCH_RESULTS names
     "question", "about"     the file's name, and the question in words
     "machine"               when, processor, cores, memory, system, load before and after, versions
     "parameters"            the options that it ran with
@@ -28,7 +28,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("BENCH_RESULTS") or Path(__file__).parent / "results")
 
 # The benchmarks run the worker just as the crash harness does.
 sys.path.insert(0, str(ROOT / "tests"))
@@ -123,14 +123,14 @@ def publish(
         print(f"{reached}  {goal.value:8.2f} {bound:>7}{goal.unit}  {': '.join(filter(None, (goal.what, goal.case)))}")
     if figures:
         print(json.dumps(figures, indent=2, default=str))
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     result = {
         "question": question, "about": about.strip().split("\n\n")[0], "machine": machine(),
         "parameters": dict(parameters or {}), "rows": list(rows), "goals": told, "figures": figures,
         "runs": list(every_run),
     }  # fmt: skip
     (RESULTS / f"{question}.json").write_text(json.dumps(result, indent=2, default=str) + "\n")
-    print(f"kept in benchmarks/results/{question}.json")
+    print(f"kept in {RESULTS.name}/{question}.json")
 
 
 def text(cell: Cell) -> str:

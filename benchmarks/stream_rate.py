@@ -1,6 +1,6 @@
 """How many rows a second go from a Postgres slot into the bundled log, against `pg_recvlogical` into /dev/null?
 
-    python benchmarks/stream_rate.py [--rows 500000] [--rounds 5] [--tables typical,wide] [--changes inserts]
+    python benchmarks/stream_rate.py [--rows 400000] [--rounds 5] [--tables typical,wide] [--changes inserts]
 
 Tables of 3, 10 and 60 columns and one with a text of 4 KB; inserts, updates with the whole row before, deletes. A
 backlog of transactions of 1 to 1,000 rows is streamed from copies of one slot: by `pg_recvlogical`, which writes
@@ -34,7 +34,7 @@ OURS = "tailrace"
 
 def main() -> None:
     """Measure, and publish."""
-    parser = subject.parser(__doc__ or "", rows=500_000)
+    parser = subject.parser(__doc__ or "", rows=400_000)
     parser.add_argument("--tables", default=",".join(SHAPES), help="which tables")
     parser.add_argument("--changes", default=",".join(CHANGES), help="which changes")
     given = parser.parse_args()

@@ -1,0 +1,50 @@
+"""Every benchmark of `make bench` still runs: as small as it goes, with results that pages can be written from."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from databases.debezium.install import missing
+from measurement import ROOT
+from report import details, summary
+from servers.postgres import require
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+BENCHMARKS = re.findall(r"^BENCHMARKS \?= (.*)$", MAKEFILE, re.MULTILINE)[0].split()
+
+MORE = {"stream_rate": ["--tables", "narrow,wide", "--changes", "deletes"]}
+"""All its cases would take a minute."""
+
+JAVA = {"beside_debezium"}
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.java] if name in JAVA else []) for name in BENCHMARKS]
+)
+def test_a_benchmark_runs(name: str, tmp_path: Path) -> None:
+    require(15)
+    if name in JAVA and (reason := missing()):
+        assert os.environ.get("CI") != "true", reason
+        pytest.skip(reason)
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), "--rows", "1000", "--rounds", "1"]
+    done = subprocess.run(
+        [*command, *MORE.get(name, [])],
+        cwd=tmp_path, env={**os.environ, "BENCH_RESULTS": str(tmp_path)}, capture_output=True, text=True, check=False,
+        timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    result = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
+    assert result["about"]
+    assert result["rows"]
+    assert len(result["runs"]) >= len(result["rows"])
+    page = "\n".join([*details([result]), *summary([result])])
+    assert all(f"| {row['case']} |" in page for row in result["rows"] if row["case"])
