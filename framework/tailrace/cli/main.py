@@ -53,7 +53,6 @@ app.command("topics", short_help="List topics, offsets and sizes.")(topics.topic
 app.command("tail", short_help="Print the records of a topic as JSON.")(tail.tail)
 app.command("status", short_help="Show how every task is doing.")(status.status)
 app.command("demo", short_help="See it all at work on an embedded Postgres.")(demo.demo)
-app.command("demo", short_help="See it all at work on an embedded Postgres.")(demo.demo)
 app.add_typer(offsets.app, name="offsets")
 app.add_typer(schemas.app, name="schemas")
 

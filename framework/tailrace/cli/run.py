@@ -29,13 +29,17 @@ def run(
     tailrace run shop.yaml
     tailrace run shop.yaml --until-current --connector shop
     """
-    from tailrace.config.settings import load_settings
-    from tailrace.runtime.build import plan_worker
-    from tailrace.runtime.logs import configure_logs, log_settings
-    from tailrace.runtime.supervisor import Supervisor
+    from tailrace.runtime.spare import Spare, importing
 
-    logging = log_settings(log_format, log_level)
-    settings = load_settings(config)
-    configure_logs(logging, settings.secrets)
-    plan = plan_worker(settings, only=connector or (), logging=logging, until_current=until_current)
-    raise typer.Exit(Supervisor(plan, until_current=until_current).run())
+    with Spare() as spare:  # first of all: it gets ready while we import, too
+        with importing():
+            from tailrace.config.settings import load_settings
+            from tailrace.runtime.build import plan_worker
+            from tailrace.runtime.logs import configure_logs, log_settings
+            from tailrace.runtime.supervisor import Supervisor
+
+            logging = log_settings(log_format, log_level)
+            settings = load_settings(config)
+            configure_logs(logging, settings.secrets)
+            plan = plan_worker(settings, only=connector or (), logging=logging, until_current=until_current)
+        raise typer.Exit(Supervisor(plan, until_current=until_current, spare=spare).run())

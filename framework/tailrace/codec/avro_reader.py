@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeAlias, cast
 
-import fastavro
-
 from tailrace.codec.avro_values import for_reading, from_avro
 from tailrace.codec.decimals import decimal_of, variable_decimal_of
 from tailrace.codec.registry import AvroSchema
@@ -74,6 +72,8 @@ class LeftOver(ValueError):
 
 def by_fastavro(schema: AvroSchema) -> Callable[[bytes, int], object]:
     """Return what reads values of `schema` without the core."""
+    import fastavro  # here: it is rarely needed, and a good part of what a task imports
+
     # fastavro would round a decimal to the schema's precision, and fail on the special ones.
     parsed = fastavro.parse_schema(for_reading(schema))
     convert = from_avro(schema)

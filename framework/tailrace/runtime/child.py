@@ -6,11 +6,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 
 from pydantic import ValidationError
 
 from tailrace.runtime.restart import Failure
+from tailrace.runtime.spare import Process, start_process
 from tailrace.runtime.state import TaskMessage
 
 _READ = 65536
@@ -21,13 +21,12 @@ _EXIT = 0.2
 class Child:
     """One process. It is in a group of its own, so that Ctrl-C in a terminal reaches the worker only.
 
-    `payload` goes through a pipe, since it holds secrets: arguments and environment can be read by others.
+    `process` is one of `module` that runs already, and waits. `payload` goes through a pipe, since it holds secrets:
+    arguments and environment can be read by others.
     """
 
-    def __init__(self, module: str, payload: str) -> None:
-        # -P: modules that happen to lie in the current directory are none of ours.
-        command = [sys.executable, "-P", "-m", module]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
+    def __init__(self, module: str, payload: str, process: Process | None = None) -> None:
+        self._process = process or start_process(module)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._lifeline = self._process.stdin

@@ -1,4 +1,4 @@
-"""The process of one task: `python -m tailrace.runtime.process`, started by the supervisor and by nobody else.
+"""The process of one task, started by the supervisor and by nobody else; `launch.py` is how it begins.
 
     stdin    one line, the `TaskSpec` as JSON; then nothing: its end says that the worker is gone
     stdout   `TaskMessage`s as JSON lines: reports, and at the end either `ended` or a `failure`
@@ -13,7 +13,6 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import sys
 import threading
 import time
 from types import FrameType
@@ -25,6 +24,7 @@ from tailrace.runtime.build import TaskSpec, build_task
 from tailrace.runtime.logs import configure_logs
 from tailrace.runtime.meter import Meter
 from tailrace.runtime.restart import failure_of
+from tailrace.runtime.spare import importing
 from tailrace.runtime.state import TaskMessage
 from tailrace.runtime.task import run_task
 
@@ -84,7 +84,10 @@ def main() -> int:
     stop = StopRequest()
     signal.signal(signal.SIGTERM, stop.ask)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which asks for the drain in its order
-    spec = TaskSpec.model_validate_json(read_line(0))
+    line = read_line(0)
+    if not line:
+        return 0  # started ahead, and nobody needed it
+    spec = TaskSpec.model_validate_json(line)
     mouth = Mouth()
     stop.follow(0, spec.stop_timeout)
     configure_logs(spec.logging, spec.secrets)
@@ -99,7 +102,8 @@ def main() -> int:
 
 
 def _run(spec: TaskSpec, stop: StopRequest, mouth: Mouth) -> None:
-    task = build_task(spec)
+    with importing():
+        task = build_task(spec)
     gc.freeze()  # what was imported stays: no need to look through it again and again
     meter = Meter(task, mouth.say)
     meter.opening()
@@ -125,7 +129,3 @@ def read_line(descriptor: int) -> bytes:
             break
         parts.append(part)
     return b"".join(parts)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

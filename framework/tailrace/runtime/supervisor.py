@@ -21,6 +21,7 @@ from tailrace import __version__
 from tailrace.runtime.build import Plan
 from tailrace.runtime.housekeeping import Housekeeper
 from tailrace.runtime.lock import WorkerLock
+from tailrace.runtime.spare import Spare
 from tailrace.runtime.state import Phase, State, WorkerState, write_state
 from tailrace.runtime.ward import Ward
 
@@ -49,10 +50,11 @@ class Supervisor:
     context manager (it takes the worker's lock) and call `step` until `done`.
     """
 
-    def __init__(self, plan: Plan, *, until_current: bool = False) -> None:
+    def __init__(self, plan: Plan, *, until_current: bool = False, spare: Spare | None = None) -> None:
         self.wards = [Ward(spec, plan.settings.worker) for spec in plan.tasks]
         self._plan = plan
         self._until_current = until_current
+        self._spare = spare
         self._lock = WorkerLock(plan.folder)
         self._housekeeper = Housekeeper(plan)
         self._started = datetime.now(UTC)
@@ -70,7 +72,7 @@ class Supervisor:
         self._waiting = [ward for ward in self.wards if ward not in first]
         now = time.monotonic()
         for ward in first:
-            ward.start(now)
+            ward.start(now, self._spare.take() if self._spare else None)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -12,6 +12,7 @@ from tailrace.config.settings import WorkerSettings
 from tailrace.runtime.build import TaskSpec
 from tailrace.runtime.child import Child
 from tailrace.runtime.restart import Failure, Restart, RestartPolicy, decide, failure_of_exit
+from tailrace.runtime.spare import TASK_MODULE, Process
 from tailrace.runtime.state import Phase, State, TaskReport, TaskState
 
 log = structlog.get_logger()
@@ -24,8 +25,6 @@ STUCK_COMMIT = 60.0
 """Seconds that items may wait for their commit before the task is unhealthy."""
 LONG_OPENING = 60.0
 """Seconds of connecting after which a task is unhealthy; creating a slot waits for every open transaction."""
-
-_MODULE = "tailrace.runtime.process"
 
 
 class Ward:
@@ -70,9 +69,9 @@ class Ward:
             return ""
         return "draining" if self._stopping_at is not None else self._report.phase
 
-    def start(self, now: float) -> None:
-        """Start the process."""
-        self.child = Child(_MODULE, self.spec.model_dump_json())
+    def start(self, now: float, process: Process | None = None) -> None:
+        """Start the process, or take the one that was started ahead."""
+        self.child = Child(TASK_MODULE, self.spec.model_dump_json(), process)
         self._started_at = self._heard_at = now
         self._report = self._report.model_copy(update={"phase": "opening"})
         self._next_at = self._running_since = None

@@ -11,6 +11,7 @@ from tailrace.config.settings import WorkerSettings
 from tailrace.runtime import ward as ward_module
 from tailrace.runtime.build import TaskSpec
 from tailrace.runtime.restart import Failure
+from tailrace.runtime.spare import Spare
 from tailrace.runtime.state import TaskMessage, TaskReport, TaskState
 from tailrace.runtime.ward import Ward
 
@@ -20,7 +21,7 @@ SETTINGS = WorkerSettings(restart_delay=1.0, restart_delay_max=60.0, restart_lim
 class Puppet:
     """Stands for a process."""
 
-    def __init__(self, _module: str, payload: str) -> None:
+    def __init__(self, _module: str, payload: str, _process: object = None) -> None:
         self.payload = payload
         self.pid = 4711
         self.messages: list[TaskMessage] = []
@@ -218,3 +219,16 @@ def test_a_stop_that_the_worker_did_not_ask_for_is_made_good(theatre: Theatre) -
     theatre.puppet.messages.append(TaskMessage(ended="stopped"))
     theatre.dies(0)
     assert theatre.passes(0).state == "RESTARTING"
+
+
+def test_a_process_that_was_started_ahead_is_used_once_or_ended() -> None:
+    with Spare() as spare:
+        process = spare.take()
+        assert process is not None
+        assert spare.take() is None
+    assert process.communicate(b"", timeout=60)[0] == b""
+    assert process.returncode == 0, "nobody told it what to do"
+    with Spare() as unused:
+        kept = unused._process
+    assert kept is not None
+    assert kept.returncode is not None

@@ -11,7 +11,6 @@ from tailrace.errors import Fatal
 from tailrace.event import Record
 from tailrace.log.backend import PartitionInfo, Start, StoredRecord
 from tailrace.log.store import disk
-from tailrace.log.store.cleaner import Cleaner
 from tailrace.log.store.cursor import PartitionCursor
 from tailrace.log.store.journal import Journal, TaskLock, read_state
 from tailrace.log.store.layout import Layout, Place
@@ -112,6 +111,8 @@ class BundledLog:
 
     def clean(self) -> None:
         """Make one pass of retention and compaction; safe beside writers and readers, in any process."""
+        from tailrace.log.store.cleaner import Cleaner
+
         Cleaner(self.config).run_once()
 
     def _existing(self, topic: str, partition: int) -> Place:
