@@ -63,6 +63,14 @@ class KnownLayout(RowFormat, Protocol):
     layout: Layout
 
 
+@runtime_checkable
+class SizedLayout(KnownLayout, Protocol):
+    """One whose rows do not say how wide their cells are."""
+
+    widths: Sequence[int]
+    """Of the cells of each column: their octets or, negative, the octets of the length before them."""
+
+
 @dataclass(frozen=True, slots=True)
 class NarrowFormat:
     """Rows that have more columns on the wire than their table: it has those at `kept` of the `width` there are."""

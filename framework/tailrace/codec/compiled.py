@@ -22,7 +22,7 @@ from tailrace.core.plan import CellPlan, Conversion, FieldPlan
 from tailrace.core.row import RowPlan
 from tailrace.core.source import SourcePlan
 from tailrace.errors import BadRecord
-from tailrace.event import Column, Event, KnownLayout, NarrowFormat, Record, Table
+from tailrace.event import Column, Event, KnownLayout, NarrowFormat, SizedLayout, Record, Table
 from tailrace.schema import DECIMAL, VARIABLE_SCALE_DECIMAL, Schema, Value
 
 _NO_CONVERSION: tuple[Conversion, int] = ("", 0)
@@ -43,8 +43,32 @@ _PLAIN: dict[tuple[str, str], tuple[Conversion, int]] = {
     ("oid", "int64"): ("oid", 0),
     ("uuid", "string"): ("uuid", 0),
     ("jsonb", "string"): ("jsonb", 0),
+    ("octets", "bytes"): ("bytea", 0),
+    ("binlog_signed", "int16"): ("integer", 16),
+    ("binlog_signed", "int32"): ("integer", 32),
+    ("binlog_signed", "int64"): ("integer", 64),
+    ("binlog_unsigned", "int16"): ("unsigned", 16),
+    ("binlog_unsigned", "int32"): ("unsigned", 32),
+    ("binlog_unsigned", "int64"): ("unsigned", 64),
+    ("binlog_float", "float32"): ("float", 0),
+    ("binlog_double", "float64"): ("double", 0),
+    ("binlog_year", "int32"): ("year", 0),
+    ("binlog_bit", "boolean"): ("bit", 0),
+    ("binlog_date", "int32"): ("date", 0),
+    ("binlog_json", "string"): ("jsonb", 0),
 }
 """By the column's `form` and its schema's type."""
+_WITH_DIGITS: dict[tuple[str, str], Conversion] = {
+    ("truncated", "string"): "truncated",
+    ("zoned_timestamp", "string"): "zoned_timestamp",
+    ("utc_timestamp", "string"): "zoned_timestamp",
+    ("binlog_timestamp", "string"): "zoned_timestamp",
+    ("binlog_datetime_millis", "int64"): "timestamp_millis",
+    ("binlog_datetime_micros", "int64"): "timestamp_micros",
+    ("binlog_time", "int64"): "time_micros",
+    ("binlog_bits", "bytes"): "bits",
+}
+"""Likewise, where `form` ends in a number that the core needs."""
 
 
 class CompiledEncoder:
@@ -62,8 +86,9 @@ class CompiledEncoder:
             cells = [_cell_plan(column, name) for column, name in zip(table.columns, names, strict=True)]
             places = table.on_the_wire
             key = [places.index(place) for place in table.key]
+            widths = wire.widths if isinstance(wire, SizedLayout) else ()
             self._plans[table] = TablePlan(
-                RowPlan([None if place is None else cells[place] for place in places], key, wire.layout),
+                RowPlan([None if place is None else cells[place] for place in places], key, wire.layout, widths),
                 SourcePlan([_field_plan(field.schema) for field in table.source.fields]),
                 key=key,
                 key_frame=None if key_id is None else frame(key_id),
@@ -91,10 +116,11 @@ def conversion(column: Column) -> tuple[Conversion, int]:
     name, _, digits = column.form.partition(":")
     if name == "constant":
         return "constant", 0
-    if name == "truncated" and schema.type == "string":
-        return "truncated", int(digits)
-    if name == "zoned_timestamp" and schema.type == "string":
-        return "zoned_timestamp", int(digits)
+    if (name, schema.type) in _WITH_DIGITS:
+        return _WITH_DIGITS[name, schema.type], int(digits)
+    if name == "binlog_decimal" and schema.name == DECIMAL:
+        precision, scale = map(int, digits.split(":"))
+        return ("decimal", precision << 8 | scale) if decimal_scale(schema) == scale else _NO_CONVERSION
     if name == "decimal" and schema.name == DECIMAL and decimal_scale(schema) >= 0:
         return "decimal", decimal_scale(schema)
     if name == "stripped_decimal" and schema.name == VARIABLE_SCALE_DECIMAL and schema.fields[0].name == "scale":

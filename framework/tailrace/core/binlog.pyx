@@ -26,8 +26,8 @@ from libc.string cimport memcpy
 
 from tailrace.core.binary cimport write_zoned
 from tailrace.core.cell cimport (
-    BIT, BITS, BYTEA, DATE, DAYS_OF_MONTH, DECIMAL, DOUBLE, FLOAT, INTEGER, JSONB, TEXT, TIME_MICROS, TIMESTAMP_MICROS,
-    TIMESTAMP_MILLIS, TRUNCATED, UNSIGNED, YEAR, ZONED_TIMESTAMP, Conversion, put_integer, put_little_endian, timestamp,
+    BIT, BITS, BYTEA, DATE, DECIMAL, DOUBLE, FLOAT, INTEGER, JSONB, TEXT, TIME_MICROS, TIMESTAMP_MICROS,
+    TIMESTAMP_MILLIS, TRUNCATED, UNSIGNED, YEAR, ZONED_TIMESTAMP, Conversion, put_integer, timestamp,
 )
 from tailrace.core.cell cimport write_cell as write_common
 from tailrace.core.json cimport write_document
@@ -38,6 +38,7 @@ cdef enum:
 
 cdef long long SECOND = 1000000
 cdef long long DAY = 86400 * 1000000LL
+cdef int[13] DAYS_OF_MONTH = [0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 cdef int[10] DIGIT_OCTETS = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4]
 cdef int[4] FRACTION = [0, 10000, 100, 1]  # microseconds in a unit of the fraction, by its octets
 cdef unsigned long long LAST = 0x7FFFFFFFFFFFFFFFULL

@@ -24,6 +24,10 @@ cdef enum Conversion:
     OID  # from here on: of binary cells only
     UUID
     JSONB
+    UNSIGNED  # and these, of MySQL only
+    YEAR
+    BIT
+    BITS
 
 
 cdef enum:
@@ -35,6 +39,9 @@ cdef bint write_cell(
 ) except -1
 
 # What other forms of cells end in too.
+cdef bint is_utf8(const unsigned char* text, Py_ssize_t size) noexcept
+cdef bint timestamp(const unsigned char* text, Py_ssize_t size, long long* micros) noexcept
+cdef int put_integer(const unsigned char* digits, int count, bint negative, Output out) except -1
 cdef bint write_text(const unsigned char* text, Py_ssize_t size, Output out) except -1
 cdef int put_little_endian(const unsigned char* number, int size, Output out) except -1
 cdef bint write_digits(

@@ -27,6 +27,11 @@ cdef class Cutter:
     indexes of the key's columns.
     """
 
+    cdef int count
+    cdef int octets  # of the bits of all columns
+    cdef int* widths
+    cdef unsigned char* keys  # 1 for those of the key
+
     def __cinit__(self, widths, key):
         self.count = len(widths)
         self.octets = (self.count + 7) // 8
@@ -59,11 +64,10 @@ cdef class Cutter:
         cdef const unsigned char* octets = data
         cdef Py_ssize_t size = len(data), start = 0, middle, end
         cdef bint updates = op == "u"
+        cdef bytes before = None, after = None
         cdef list changes = []
         cdef ChangeFields change
         if len(present) != self.octets or (updates and len(present_after) != self.octets):
-            return None
-        if updates and (present == b"" or present_after == b""):
             return None
         while start < size:
             middle = end = self.end(present, octets, start, size)
@@ -71,14 +75,13 @@ cdef class Cutter:
                 end = self.end(present_after, octets, middle, size)
             if end < 0 or end == start:
                 return None
+            if op != "c":
+                before = wire(present, octets, start, middle)
+            if op != "d":
+                after = wire(present_after if updates else present, octets, middle if updates else start, end)
+            change = new_change(kind, table, op, before, after, origin, at)
             if updates:
-                before, after = wire(present, octets, start, middle), wire(present_after, octets, middle, end)
-                change = new_change(kind, table, op, before, after, origin, at)
                 change.moved = self.moves(before, after)
-            elif op == "c":
-                change = new_change(kind, table, op, None, wire(present, octets, start, end), origin, at)
-            else:
-                change = new_change(kind, table, op, wire(present, octets, start, end), None, origin, at)
             changes.append(change)
             start = end
             at += 1

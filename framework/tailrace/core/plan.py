@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Layout: TypeAlias = Literal["tuple", "copy", "binary_tuple", "binary_copy"]
-"""How a row lies in its bytes: pgoutput's TupleData or a row of COPY, its values as text or in binary."""
+Layout: TypeAlias = Literal["tuple", "copy", "binary_tuple", "binary_copy", "binlog", "text_row"]
+"""How a row lies in its bytes: pgoutput's TupleData or a row of COPY, its values as text or in binary; a row of MySQL's
+binlog, or of a result set of its text protocol."""
 
 Conversion: TypeAlias = Literal[
     "",
@@ -30,9 +31,13 @@ Conversion: TypeAlias = Literal[
     "oid",
     "uuid",
     "jsonb",
+    "unsigned",
+    "year",
+    "bit",
+    "bits",
 ]
 """How a cell becomes Avro; "" leaves it to Python. "constant": by `placeholder`. See `cell.pyx`, for
-text, and `binary.pyx`, for binary, which alone has the last three."""
+text, `binary.pyx`, for Postgres' binary, and `binlog.pyx`, for MySQL: the first has none of the last seven."""
 
 
 @dataclass(frozen=True, slots=True)

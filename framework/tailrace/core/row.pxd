@@ -13,6 +13,8 @@ cdef enum Layout:
     COPY
     BINARY_TUPLE
     BINARY_COPY
+    BINLOG
+    TEXT_ROW
 
 
 cdef enum Kind:
@@ -36,6 +38,7 @@ cdef struct Column:
     bint is_left_out
     Py_ssize_t start  # where its piece of the row written last begins in the output,
     Py_ssize_t end  # and where it ends
+    int width  # of its cells in the binlog: octets or, negative, octets of the length before them
 
 
 cdef class RowPlan:
@@ -57,6 +60,8 @@ cdef class RowPlan:
     cdef bint cut_tuple(self, const unsigned char* wire, Py_ssize_t size, Cell* cells, unsigned char value) noexcept
     cdef bint cut_binary_copy(self, const unsigned char* wire, Py_ssize_t size, Cell* cells) noexcept
     cdef bint cut_copy(self, const unsigned char* wire, Py_ssize_t size, Cell* cells, Output plain) except -1
+    cdef bint cut_binlog(self, const unsigned char* wire, Py_ssize_t size, Cell* cells) noexcept
+    cdef bint cut_text_row(self, const unsigned char* wire, Py_ssize_t size, Cell* cells) noexcept
     cdef void lend(self) noexcept
     cdef bint write_before(self, Output out) except -1
     cdef bint write_after(self, Output out) except -1

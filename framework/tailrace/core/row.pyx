@@ -10,16 +10,19 @@
                            octets                     \\b \\f \\n \\r \\t \\v \\\\ for the character, all else for itself
     binary_copy         => count:int16 Sized*         big-endian
     Sized               => size:int32 octets          binary; a size of -1: null
+    binlog              => bits bits octets*          which columns are present; which of those are null; the others
+    text_row            => (size:lenenc octets)*      MySQL's text; a size of 251: null
 
 Where a row is not of this shape, or says something that asks for more thought than a conversion (a required column that
 is null, a key that was not sent), the plan declines: its functions return False, and the Python twin
 (`tailrace.codec.row`) does the row, or says what is wrong with it.
-Source: Postgres manual, chapter 55 (logical replication message formats), COPY (text format, binary format).
+Source: Postgres manual, chapter 55 (logical replication message formats), COPY (text format, binary format); MySQL's
+manual of the binlog events (`Rows_event`), and of the protocol, "Text Resultset Row".
 """
 
 from libc.stdlib cimport calloc, free
 
-from tailrace.core cimport binary
+from tailrace.core cimport binary, binlog
 from tailrace.core cimport cell as conversions
 from tailrace.core.output cimport Output
 
@@ -44,9 +47,20 @@ CONVERSIONS = {
     "oid": conversions.OID,
     "uuid": conversions.UUID,
     "jsonb": conversions.JSONB,
+    "unsigned": conversions.UNSIGNED,
+    "year": conversions.YEAR,
+    "bit": conversions.BIT,
+    "bits": conversions.BITS,
 }
 
-LAYOUTS = {"tuple": TUPLE, "copy": COPY, "binary_tuple": BINARY_TUPLE, "binary_copy": BINARY_COPY}
+LAYOUTS = {
+    "tuple": TUPLE,
+    "copy": COPY,
+    "binary_tuple": BINARY_TUPLE,
+    "binary_copy": BINARY_COPY,
+    "binlog": BINLOG,
+    "text_row": TEXT_ROW,
+}
 
 
 cdef class RowPlan:
@@ -54,12 +68,13 @@ cdef class RowPlan:
 
     `cells` has one `CellPlan` (see `tailrace.core.plan`) for each column of the wire, or None for one that is left out;
     `key` the indexes of the key's columns;
-    `layout` is one of `LAYOUTS`.
+    `layout` is one of `LAYOUTS`; rows of the binlog need to know the `widths` of cells: octets or, negative, octets of
+    the length before them.
     """
 
-    def __cinit__(self, cells, key, str layout):
+    def __cinit__(self, cells, key, str layout, widths=()):
         self.layout = LAYOUTS[layout]
-        self.convert = binary.write_cell if layout.startswith("binary_") else conversions.write_cell
+        self.convert = converter(self.layout)
         self.unescaped = Output()
         self.lent = Output()
         self.count = len(cells)
@@ -79,6 +94,12 @@ cdef class RowPlan:
             column.parameter = plan.parameter
             column.branch = -1 if plan.branch is None else plan.branch
             column.required = plan.required
+        if self.layout == BINLOG and len(widths) != self.count:
+            raise ValueError(widths)
+        for index, width in enumerate(widths):
+            if not -4 <= width:
+                raise ValueError(width)
+            self.columns[index].width = width
         for index in key:
             if not 0 <= index < self.count:
                 raise IndexError(index)
@@ -115,6 +136,10 @@ cdef class RowPlan:
             return self.cut_tuple(wire, size, cells, c't' if self.layout == TUPLE else c'b')
         if self.layout == BINARY_COPY:
             return self.cut_binary_copy(wire, size, cells)
+        if self.layout == BINLOG:
+            return self.cut_binlog(wire, size, cells)
+        if self.layout == TEXT_ROW:
+            return self.cut_text_row(wire, size, cells)
         return self.cut_copy(wire, size, cells, self.lent if lending else self.unescaped)
 
     cdef bint cut_tuple(self, const unsigned char* wire, Py_ssize_t size, Cell* cells, unsigned char value) noexcept:
@@ -167,6 +192,62 @@ cdef class RowPlan:
             cells[index] = Cell(VALUE_CELL, wire, length)
             wire += length
         return wire == end
+
+    cdef bint cut_binlog(self, const unsigned char* wire, Py_ssize_t size, Cell* cells) noexcept:
+        cdef Py_ssize_t octets = (self.count + 7) // 8, at, length
+        cdef const unsigned char* nulls = wire + octets
+        cdef int index, bit = 0, width
+        if size < octets:
+            return False
+        for index in range(self.count):
+            bit += wire[index >> 3] >> (index & 7) & 1
+        at = octets + (bit + 7) // 8
+        if size < at:
+            return False
+        bit = 0
+        for index in range(self.count):
+            if not wire[index >> 3] >> (index & 7) & 1:
+                cells[index].kind = UNSENT_CELL
+                continue
+            bit += 1
+            if nulls[(bit - 1) >> 3] >> ((bit - 1) & 7) & 1:
+                cells[index].kind = NULL_CELL
+                continue
+            length = self.columns[index].width
+            if length < 0:
+                width = <int>-length
+                if size - at < width:
+                    return False
+                length = little_endian(wire + at, width)
+                at += width
+            if length > size - at:
+                return False
+            cells[index] = Cell(VALUE_CELL, wire + at, length)
+            at += length
+        return at == size
+
+    cdef bint cut_text_row(self, const unsigned char* wire, Py_ssize_t size, Cell* cells) noexcept:
+        cdef Py_ssize_t at = 0, length
+        cdef int index, width
+        for index in range(self.count):
+            if at == size:
+                return False
+            length = wire[at]
+            at += 1
+            if length == 0xFB:
+                cells[index].kind = NULL_CELL
+                continue
+            if length > 0xFB:
+                width = 2 if length == 0xFC else 3 if length == 0xFD else 8
+                if length == 0xFF or size - at < width:
+                    return False
+                length = little_endian(wire + at, width)
+                at += width
+            if not 0 <= length <= size - at:
+                return False
+            cells[index] = Cell(VALUE_CELL, wire + at, length)
+            at += length
+        return at == size
 
     cdef bint cut_copy(self, const unsigned char* wire, Py_ssize_t size, Cell* cells, Output plain) except -1:
         cdef Py_ssize_t start = 0, at
@@ -244,6 +325,26 @@ cdef class RowPlan:
                 out.put_bytes(self.writers[index](cell.octets[: cell.size]))
         column.end = out.size
         return 0
+
+
+cdef Convert converter(Layout layout) noexcept:
+    """Return what writes the cells of rows that lie like this."""
+    if layout == BINLOG:
+        return binlog.write_cell
+    if layout == TEXT_ROW:
+        return binlog.write_text_cell
+    if layout == BINARY_TUPLE or layout == BINARY_COPY:
+        return binary.write_cell
+    return conversions.write_cell
+
+
+cdef inline Py_ssize_t little_endian(const unsigned char* octets, int size) noexcept:
+    """Read a number of at most 8 octets."""
+    cdef unsigned long long number = 0
+    cdef int place
+    for place in range(size):
+        number |= <unsigned long long>octets[place] << (8 * place)
+    return <Py_ssize_t>number
 
 
 cdef int unescape(Cell* cell, Output plain) except -1:
