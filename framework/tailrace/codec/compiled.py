@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from tailrace.codec.avro_envelope import AvroForm, frame
 from tailrace.codec.avro_schema import decimal_scale
@@ -22,8 +23,12 @@ from tailrace.core.plan import CellPlan, Conversion, FieldPlan
 from tailrace.core.row import RowPlan
 from tailrace.core.source import SourcePlan
 from tailrace.errors import BadRecord
-from tailrace.event import Column, Event, KnownLayout, NarrowFormat, SizedLayout, Record, Table
+from tailrace.event import Column, Event, KnownLayout, NarrowFormat, Record, SizedLayout, Table
 from tailrace.schema import DECIMAL, VARIABLE_SCALE_DECIMAL, Schema, Value
+
+_CHOICES = frozenset({"io.debezium.data.Enum", "io.debezium.data.EnumSet"})
+_REMEMBERED = 4096
+"""Cells of a column whose pieces are kept."""
 
 _NO_CONVERSION: tuple[Conversion, int] = ("", 0)
 _PLAIN: dict[tuple[str, str], tuple[Conversion, int]] = {
@@ -140,9 +145,16 @@ def _cell_plan(column: Column, field: str) -> CellPlan:
         required=not schema.optional,
         null=null,
         placeholder=null if column.placeholder is None else write_value(column.placeholder),
-        write=_refusing(AvroForm().cell_writer(_plain(column))),
+        write=_cell_writer(column),
         name=json.dumps(field, ensure_ascii=False).encode(),
     )
+
+
+def _cell_writer(column: Column) -> Callable[[bytes], bytes]:
+    """Return what writes a cell that the core does not; the members of an enum or a set come again and again."""
+    schema = column.schema
+    write = _refusing(AvroForm().cell_writer(_plain(column)))
+    return lru_cache(_REMEMBERED)(write) if schema.name in _CHOICES else write
 
 
 def _field_plan(schema: Schema) -> FieldPlan:
