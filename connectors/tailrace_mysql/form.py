@@ -123,7 +123,8 @@ def _bit(column: ColumnShape, _: Settings) -> Form:
         return Form(Schema("boolean"), numeric.single_bit, numeric.single_bit, "binlog_bit", "binlog_bit")
     schema = Schema("bytes", "io.debezium.data.Bits", version=1, parameters={"length": str(column.meta)})
     read = numeric.bits(column.meta)
-    return Form(schema, read, read, "binlog_bits", "binlog_bits")
+    name = f"binlog_bits:{(column.meta + 7) // 8}"
+    return Form(schema, read, read, name, name)
 
 
 def _date(_: ColumnShape, settings: Settings) -> Form:

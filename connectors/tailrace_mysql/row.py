@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tailrace.errors import BadRecord
-from tailrace.event import Cell
+from tailrace.event import Cell, Layout
 from tailrace.schema import UNAVAILABLE
 from tailrace_mysql.body import Body
 
@@ -24,10 +24,11 @@ _NULL = 0xFB
 class BinlogRow:
     """Cuts rows of the binlog. `widths` is the columns' `columntype.width`."""
 
-    __slots__ = ("_table", "widths")
+    __slots__ = ("_table", "layout", "widths")
 
     def __init__(self, table: str, widths: Sequence[int]) -> None:
         self._table = table
+        self.layout: Layout = "binlog"
         self.widths = tuple(widths)
 
     def cells(self, wire: bytes) -> Sequence[Cell]:
@@ -59,11 +60,12 @@ class BinlogRow:
 class TextRow:
     """Cuts rows of a result set in the text protocol."""
 
-    __slots__ = ("_table", "columns")
+    __slots__ = ("_table", "columns", "layout")
 
     def __init__(self, table: str, columns: int) -> None:
         self._table = table
         self.columns = columns
+        self.layout: Layout = "text_row"
 
     def cells(self, wire: bytes) -> Sequence[Cell]:
         """Return one cell per column; raises `BadRecord` when `wire` is malformed."""

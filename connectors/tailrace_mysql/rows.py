@@ -73,11 +73,13 @@ class Rows:
         after = self._cutter(table, self.present_after) if self.op == "u" else None
         at, end, found = 0, len(self.data), 0
         while at < end:
+            begin = at
             at = before.end(self.data, at)
             if after is not None:
                 at, _ = self._partial_bits(table, at) if self.partial else (at, b"")
                 at = after.end(self.data, at)
             found += 1
+            self._grown(at, begin)
         return found
 
     def _single(self, table: TableMap) -> Iterator[bytes]:
@@ -85,6 +87,7 @@ class Rows:
         at, data = 0, self.data
         while at < len(data):
             end = cutter.end(data, at)
+            self._grown(end, at)
             yield self.present + data[at:end]
             at = end
 
@@ -98,9 +101,15 @@ class Rows:
             if self.partial:
                 middle, partial = self._partial_bits(table, middle)
             end = cut_after.end(data, middle)
+            self._grown(end, at)
             after = self.present_after + data[middle:end]
             yield before, patched(before, after, partial, table) if any(partial) else after
             at = end
+
+    @staticmethod
+    def _grown(end: int, begin: int) -> None:
+        if end == begin:
+            raise ValueError("a row has no octets, and so there would be no end of rows")
 
     def _partial_bits(self, table: TableMap, at: int) -> tuple[int, bytes]:
         """Return where the image begins, and which JSON columns are told by differences."""

@@ -1,4 +1,4 @@
-"""Rows of MySQL of every type for the tests of the compiled core: of the binlog and of result sets, sound and damaged."""
+"""Rows of MySQL of every type for the tests of the core: of the binlog and of result sets, sound and damaged."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ COLUMNS: dict[str, ColumnShape] = {
 }
 TEXTS = [b"", b"plain", "gr\u00fc\u00dfe \u20ac \U0001f600".encode(), b"\xff", b"\xc0\x80", b"12345678\xc3", b"\x00"]
 NUMBERS = [b"0", b"-1", b"127", b"-129", b"40000", b"2147483648", b"18446744073709551615", b"-", b"1.50", b"-0.00001",
-           b"1e300", b"1.7976931348623157e308", b"0.1", b"1e999", b"2024", b"0000", b"12345678901234567890.123456789"]  # fmt: skip
+           b"1e300", b"1.7976931348623157e308", b"0.1", b"1e999", b"2024", b"0000",
+           b"12345678901234567890.123456789"]  # fmt: skip
 MOMENTS = [b"2024-02-29", b"0000-00-00", b"2023-02-29", b"9999-12-31", b"0000-01-01", b"2024-02-29 12:30:01",
            b"2024-02-29 12:30:01.123456", b"0000-00-00 00:00:00", b"1969-12-31 23:59:59.999999", b"1970-01-01 00:00:00",
            b"12:30:01", b"-838:59:59.000000", b"838:59:59", b"23:59:59.999999", b"00:00:00", b"9999-12-31 23:59:59.9",
@@ -91,14 +92,16 @@ def likely(column: ColumnShape) -> st.SearchStrategy[bytes]:
     if column.kind == kinds.DATETIME2:
         return st.tuples(st.datetimes(), fraction).map(
             lambda parts: (
-                (1 << 39)
-                + ((parts[0].year * 13 + parts[0].month) << 22)
-                + (parts[0].day << 17)
-                + (parts[0].hour << 12)
-                + (parts[0].minute << 6)
-                + parts[0].second
-            ).to_bytes(5, "big")
-            + parts[1]
+                (
+                    (1 << 39)
+                    + ((parts[0].year * 13 + parts[0].month) << 22)
+                    + (parts[0].day << 17)
+                    + (parts[0].hour << 12)
+                    + (parts[0].minute << 6)
+                    + parts[0].second
+                ).to_bytes(5, "big")
+                + parts[1]
+            )
         )
     if column.kind == kinds.DATE:
         return st.dates().map(lambda day: (day.year << 9 | day.month << 5 | day.day).to_bytes(3, "little"))
@@ -115,7 +118,9 @@ def decimal_octets(column: ColumnShape, number: int) -> bytes:
     head = len(whole) % 9
     groups = [whole[:head], *(whole[at : at + 9] for at in range(head, len(whole), 9))]
     groups += [fraction[at : at + 9] for at in range(0, len(fraction), 9)]
-    octets = b"".join([int(group).to_bytes((len(group) + 1) // 2 if len(group) < 9 else 4, "big") for group in groups if group])
+    octets = b"".join(
+        [int(group).to_bytes((len(group) + 1) // 2 if len(group) < 9 else 4, "big") for group in groups if group]
+    )
     flipped = bytes([octets[0] ^ 0x80]) + octets[1:]
     return bytes([octet ^ 0xFF for octet in flipped]) if number % 2 else flipped
 
@@ -144,12 +149,14 @@ def binlog_row(cells: Row) -> bytes:
 
 
 def text_row(cells: Row) -> bytes:
-    return b"".join([b"\xfb" if not isinstance(cell, bytes) else lenenc(cell) + cell for cell in cells])
+    return b"".join([b"\xfb" if not isinstance(cell, bytes) else lenenc(cell) for cell in cells])
 
 
 def lenenc(text: bytes) -> bytes:
     size = len(text)
-    return bytes((size,)) if size < 251 else b"\xfc" + pack("<H", size) if size < 65536 else b"\xfd" + pack("<I", size)[:3]
+    return (
+        bytes((size,)) if size < 251 else b"\xfc" + pack("<H", size) if size < 65536 else b"\xfd" + pack("<I", size)[:3]
+    )
 
 
 @lru_cache(maxsize=500)

@@ -17,7 +17,7 @@ def jsonb(node: Node, *, large: bool = False) -> bytes:
     return bytes((kind,)) + value
 
 
-def _value(node: Node, *, large: bool) -> tuple[int, bytes]:
+def _value(node: Node, *, large: bool) -> tuple[int, bytes]:  # noqa: PLR0911 - one for each kind of value
     match node:
         case None | True | False:
             return 4, bytes(({None: 0, True: 1, False: 2}[node],))
@@ -37,8 +37,8 @@ def _value(node: Node, *, large: bool) -> tuple[int, bytes]:
 
 def _integer(number: int) -> tuple[int, bytes]:
     for kind, form, low, high in (
-        (5, "<h", -(2**15), 2**15 - 1), (6, "<H", 0, 2**16 - 1), (7, "<i", -(2**31), 2**31 - 1), (8, "<I", 0, 2**32 - 1),
-        (9, "<q", -(2**63), 2**63 - 1),
+        (5, "<h", -(2**15), 2**15 - 1), (6, "<H", 0, 2**16 - 1), (7, "<i", -(2**31), 2**31 - 1),
+        (8, "<I", 0, 2**32 - 1), (9, "<q", -(2**63), 2**63 - 1),
     ):  # fmt: skip
         if low <= number <= high:
             return kind, pack(form, number)
@@ -104,5 +104,7 @@ def documents() -> st.SearchStrategy[bytes]:
     sound = st.tuples(nodes(), st.booleans()).map(lambda pair: jsonb(pair[0], large=pair[1]))
     damage = st.none() | st.none() | st.tuples(st.integers(0, 40), st.binary(max_size=2))
     return st.tuples(sound, damage).map(
-        lambda parts: parts[0] if parts[1] is None else parts[0][: parts[1][0]] + parts[1][1] + parts[0][parts[1][0] + 1 :]
+        lambda parts: (
+            parts[0] if parts[1] is None else parts[0][: parts[1][0]] + parts[1][1] + parts[0][parts[1][0] + 1 :]
+        )
     )
