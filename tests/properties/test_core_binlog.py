@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from properties.test_core_rows import Pair, outcome
 from tailrace.core.cutter import Cutter
 from tailrace.event import Change, Event, Table
 from tailrace.schema import UNAVAILABLE
@@ -21,6 +20,7 @@ from tailrace_mysql.tablemap import TableMap
 from unit.core.binlog_rows import COLUMNS, binlog_cell, mysql_batches
 from unit.core.jsonb_bytes import jsonb
 from unit.core.rows import SOURCE, Spot
+from unit.core.twins import Pair, outcome
 
 
 @pytest.fixture(scope="module")
