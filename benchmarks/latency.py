@@ -1,6 +1,6 @@
 """How long after a row was sent to the database can it be read from the log, against a loop on libpq that only reads?
 
-    python benchmarks/latency.py --rate 1000 --seconds 15 --rounds 5
+    python benchmarks/latency.py [--rate 1000] [--rows 6000] [--rounds 5]
 
 A writer inserts rows at a fixed rate, in transactions of one row and of ten; each row holds the time just before its
 statement was sent, so that the commit is in every figure. By turns, each with a slot of its own:
@@ -108,11 +108,11 @@ def read_log(path: Path, count: int, delays: Delays) -> None:
 class Field:
     """The server, and where the writer goes on."""
 
-    def __init__(self, server: PostgresServer, rate: int, seconds: float) -> None:
+    def __init__(self, server: PostgresServer, rate: int, rows: int) -> None:
         self.server = server
         self.next_id = 1
         self.rate = rate
-        self.count = round(rate * (seconds + WARM_UP))
+        self.count = rows + round(rate * WARM_UP)
 
     def measure(self, reader: Callable[..., None], *arguments: object, at_once: int) -> Figures:
         """Let the reader get ready, write, and return what it found, in milliseconds."""
@@ -170,15 +170,14 @@ def drop(connection: psycopg.Connection[tuple[object, ...]], slot: str) -> None:
 
 def main() -> None:
     """Measure, and publish."""
-    options = subject.parser(__doc__ or "")
+    options = subject.parser(__doc__ or "", rows=6_000)
     options.add_argument("--rate", type=int, default=1000, help="rows a second")
-    options.add_argument("--seconds", type=float, default=15.0)
     given = options.parse_args()
     contests = []
     with subject.server(given.pg) as server, server.connect() as connection:
         connection.execute(TABLE)
         connection.execute(f"CREATE PUBLICATION {subject.SLOT_NAME} FOR TABLE ticks")
-        field = Field(server, given.rate, given.seconds)
+        field = Field(server, given.rate, given.rows)
         for at_once in (1, 10):
             contenders = {
                 "libpq": partial(field.libpq, at_once=at_once),

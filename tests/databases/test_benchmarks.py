@@ -19,8 +19,11 @@ from servers.postgres import require
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 BENCHMARKS = re.findall(r"^BENCHMARKS \?= (.*)$", MAKEFILE, re.MULTILINE)[0].split()
 
-MORE = {"stream_rate": ["--tables", "narrow,wide", "--changes", "deletes"]}
-"""All its cases would take a minute."""
+MORE = {
+    "stream_rate": ["--tables", "narrow,wide", "--changes", "deletes"],
+    "snapshot": ["--tables", "typical"],
+}
+"""All their cases would take a minute."""
 
 JAVA = {"beside_debezium"}
 
