@@ -7,6 +7,7 @@ with its default settings; docs/types-mysql.md has the table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -19,6 +20,7 @@ from tailrace_mysql.numeric import Decode
 from tailrace_mysql.shape import ColumnShape
 
 _MILLIS = 3
+_FLOAT_WITH_POINT = re.compile(r"float\(\d+,")
 AS_IS = "{}"
 EXACT_FLOAT = "({} * 1e0)"
 """A double, printed with all its digits; a multiplication, since adding zero would lose the sign of a zero."""
@@ -103,8 +105,9 @@ def _decimal(column: ColumnShape, _: Settings) -> Form:
     return Form(decimal(scale, precision), read, numeric.decimal_text, name, "decimal")
 
 
-def _float(_: ColumnShape, __: Settings) -> Form:
-    schema = Schema("float32")
+def _float(column: ColumnShape, _: Settings) -> Form:
+    # Debezium takes float(M,D) for a double.
+    schema = Schema("float64" if _FLOAT_WITH_POINT.match(column.declared) else "float32")
     return Form(schema, numeric.float_single, numeric.float_text, "binlog_float", "float", select=EXACT_FLOAT)
 
 
@@ -187,14 +190,18 @@ def _characters(column: ColumnShape, _: Settings) -> Form:
     return Form(Schema("string"), inflate(read), read, binlog_name, name, "text")
 
 
+def _allowed(column: ColumnShape) -> str:
+    return ",".join([member.replace(",", "\\,") for member in column.members])
+
+
 def _enum(column: ColumnShape, _: Settings) -> Form:
-    schema = Schema("string", "io.debezium.data.Enum", version=1, parameters={"allowed": ",".join(column.members)})
+    schema = Schema("string", "io.debezium.data.Enum", version=1, parameters={"allowed": _allowed(column)})
     read = text.characters(column.charset or "utf8mb4")
     return Form(schema, text.member(column.members), read, shape="text")
 
 
 def _set(column: ColumnShape, _: Settings) -> Form:
-    schema = Schema("string", "io.debezium.data.EnumSet", version=1, parameters={"allowed": ",".join(column.members)})
+    schema = Schema("string", "io.debezium.data.EnumSet", version=1, parameters={"allowed": _allowed(column)})
     read = text.characters(column.charset or "utf8mb4")
     return Form(schema, text.members(column.members), read, shape="text")
 
