@@ -3,6 +3,7 @@
 #   make demo         an embedded Postgres, a shop that trades, a worker, a live view
 #   make test         installs what the tests need, checks, and runs all tests
 #   make check        format, lint, types, layers
+#   make sanitize     tests of the compiled core under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
 #   make bench        all benchmarks; make bench-report writes what they found into docs/benchmarks.md
 #   make wheels       a wheel for each CPython from 3.11 to 3.14 into dist/, each tried
 #   make reference    docs/commands.md and docs/configuration.md, out of the code
@@ -17,14 +18,14 @@ BENCHMARKS ?= stream_rate snapshot beside_debezium latency log_append log_read e
 SOURCES := framework connectors schemas tests $(wildcard benchmarks/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv system check test pytest demo reference bench bench-report wheels clean
+.PHONY: help venv system check test pytest demo sanitize reference bench bench-report wheels clean
 
 # $(call timed,name,command): run, then say how long it took.
 timed = @start=$$(date +%s); echo "== $(1)"; $(2) && echo "== $(1): ok, $$(( $$(date +%s) - start )) s" \
 	|| { echo "== $(1): FAILED after $$(( $$(date +%s) - start )) s"; exit 1; }
 
 help:
-	@sed -n '3,10s/^# *//p' Makefile
+	@sed -n '3,11s/^# *//p' Makefile
 
 # The stamps make both installs happen once for each content of pyproject.toml and of the compiled core.
 .venv/installed-for-tests: pyproject.toml $(CORE) .venv/created
@@ -60,6 +61,10 @@ pytest: venv
 # In this order: quick answers first. A stage that fails ends the run, and so does a pytest that finds no test.
 test: system check
 	@$(MAKE) --no-print-directory pytest
+
+# For whoever works on the core; not part of the tests.
+sanitize: venv
+	$(call timed,sanitize,.ci/sanitize $(PYTEST_ARGS))
 
 demo: .venv/installed-for-demo
 	@$(BIN)/tailrace demo $(ARGS)

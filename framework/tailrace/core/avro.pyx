@@ -267,8 +267,9 @@ cdef long long block(Input* octets) except? -1:
     cdef long long count = integer(octets)
     if count < 0:
         count = -(count + 1)  # the lowest number has no positive one
-        if count < octets.end - octets.at:
-            integer(octets)
+        if count >= octets.end - octets.at:
+            raise Malformed
+        integer(octets)
         count += 1
     if count > octets.end - octets.at:
         raise Malformed

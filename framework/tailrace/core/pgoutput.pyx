@@ -182,6 +182,7 @@ cdef bint compared(Plain relation, bytes old, bytes new, bint* moved, Py_ssize_t
     cdef const unsigned char* key = relation.key
     cdef Py_ssize_t at = 2, other = 2, end, other_end, index
     cdef Py_ssize_t columns = len(relation.key)
+    cdef bint whole = True  # the key, in both rows
     moved[0] = False
     borrowed[0] = 0
     if <Py_ssize_t>big_endian(before, 2) != columns or <Py_ssize_t>big_endian(after, 2) != columns:
@@ -196,8 +197,9 @@ cdef bint compared(Plain relation, bytes old, bytes new, bint* moved, Py_ssize_t
             if not is_value(before[at]) or before[at] != after[other]:
                 return False
             moved[0] = True
+        whole &= not key[index] or is_value(before[at])
         at, other = end, other_end
-    return True
+    return whole or not moved[0]
 
 
 cdef bytes filled(bytes old, bytes new, Py_ssize_t borrowed):
