@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import hypothesis
 import pytest
 
 from servers import mysql as mysql_servers
@@ -38,6 +39,11 @@ SERVER_FIXTURES = {"postgres", "postgres_server", "start_postgres", "shared_serv
 
 
 def pytest_configure() -> None:
+    # How long an example takes, or is drawn, says something about the machine and its load, and nothing about the code.
+    hypothesis.settings.register_profile(
+        "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("patient")
     # A shell starts what it puts into the background with Ctrl-C ignored, and programs hand that on to those that they
     # start; tests that press Ctrl-C would wait for ever.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

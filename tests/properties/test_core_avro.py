@@ -16,15 +16,21 @@ from tailrace.codec.avro_writer import writer
 from tailrace.codec.registry import AvroSchema
 from tailrace.core.avro import Reader
 from tailrace.core.plan import ReadPlan
+from tailrace.errors import BadRecord
 from tailrace.schema import Schema, Value
 
 START = 5
 
 
 def outcome(read: Callable[[bytes, int], object], data: bytes) -> str:
-    """The value as `repr` has it, where NaN equals NaN and 1.50 is not 1.5; or the class of what was raised."""
+    """The value as `repr` has it, where NaN equals NaN and 1.50 is not 1.5; or the class of what was raised.
+
+    What is both cut short and no number is refused for the one or the other, by whichever is come upon first.
+    """
     try:
         return repr(read(data, START))
+    except (BadRecord, EOFError):
+        return "refused"
     except Exception as error:  # noqa: BLE001 - whatever it is, both have to raise it
         return type(error).__name__
 
