@@ -6,6 +6,7 @@ what counts is the median of the rounds' ratios. Every other round runs the cont
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,9 +32,12 @@ class Contest:
         return tuple(figures[figure] for figures in self.rounds[contender])
 
     def ratios(self, contender: str, against: str, figure: str, of_other: str | None = None) -> tuple[float, ...]:
-        """Return a contender's figure divided by another's (`of_other` if that has another name), for each round."""
+        """Return a contender's figure divided by another's (`of_other` if that has another name), for each round.
+
+        Not a number where the other's is nothing, as the CPU of a run that was too short is: no goal is reached by it.
+        """
         pairs = zip(self.values(contender, figure), self.values(against, of_other or figure), strict=True)
-        return tuple(ours / theirs if theirs else 0.0 for ours, theirs in pairs)
+        return tuple(ours / theirs if theirs else math.nan for ours, theirs in pairs)
 
     def medians(self) -> Iterator[dict[str, Cell]]:
         """Give a row for each contender: the median of every figure."""
