@@ -11,8 +11,6 @@ import time
 import structlog
 from psycopg import pq
 
-from tailrace.codec.envelope import HEARTBEAT_KEY, HEARTBEAT_VALUE
-from tailrace.event import Message
 from tailrace_postgres.connection import Connection, rows_of
 from tailrace_postgres.fault import field
 from tailrace_postgres.lsn import parse_lsn
@@ -87,11 +85,3 @@ class Pulse:
             end, retained, self.wal_status = rows[0]
             self.server_end = parse_lsn(end or "0/0")
             self.retained_bytes = int(retained) if retained else None
-
-
-def heartbeat_event(prefix: str) -> Message:
-    """Return the event of a heartbeat that has come back."""
-    now = time.time_ns() // 1_000_000
-    return Message(
-        f"__debezium-heartbeat.{prefix}", HEARTBEAT_KEY, {"serverName": prefix}, HEARTBEAT_VALUE, {"ts_ms": now}
-    )

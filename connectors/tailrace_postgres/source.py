@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import structlog
 
+from tailrace.codec.heartbeat import heartbeat_event
 from tailrace.errors import Fatal
 from tailrace.event import Event
 from tailrace.position import Position
@@ -29,7 +30,7 @@ from tailrace_postgres.lsn import POSTGRES_EPOCH_US, format_lsn
 from tailrace_postgres.opening import Opened, make_durable, open_source, what_is_visible
 from tailrace_postgres.origin import Place
 from tailrace_postgres.position import from_json, to_json
-from tailrace_postgres.pulse import HEARTBEAT, Pulse, heartbeat_event
+from tailrace_postgres.pulse import HEARTBEAT, Pulse
 from tailrace_postgres.reading import Reading
 from tailrace_postgres.replication import ASK_EVERY, Replication
 from tailrace_postgres.slot import wait_until_released

@@ -125,10 +125,7 @@ class Origin(Protocol):
 
 def filled(block: Sequence[Value | At], at: int) -> list[Value]:
     """Return a steady source block with its marks filled in for a change."""
-    return [
-        value if not isinstance(value, At) else at if value.before is None else f"{value.before}{at}{value.after}"
-        for value in block
-    ]
+    return [value.filled(at) if isinstance(value, At) else value for value in block]
 
 
 class SteadyOrigin(Origin, Protocol):

@@ -159,7 +159,7 @@ def _cell_writer(column: Column) -> Callable[[bytes], bytes]:
 
 def _field_plan(schema: Schema) -> FieldPlan:
     return FieldPlan(
-        kind="string" if schema.type == "string" else "long" if schema.type == "int64" else "",
+        kind="string" if schema.type == "string" else "long" if schema.type in {"int32", "int64"} else "",
         branch=_branch(schema),
         write=_refusing(writer(schema)),
     )

@@ -62,10 +62,19 @@ class CellPlan:
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """Stands in a steady source block for `Change.at`: the number itself or, with `before`, a text around it."""
+    """Stands in a steady source block for `Change.at`: the number or, with `before`, a text around it.
+
+    Without text the number can be a part of `at` alone: the bits of `mask`, once it is shifted right by `shift`.
+    """
 
     before: str | None = None
     after: str = ""
+    shift: int = 0
+    mask: int = -1
+
+    def filled(self, at: int) -> int | str:
+        """Return what stands here for a change with this `at`."""
+        return at >> self.shift & self.mask if self.before is None else f"{self.before}{at}{self.after}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ cdef enum:
 cdef struct Mark:
     int field  # which of the fields stands here
     Py_ssize_t end  # of the fixed bytes before it
+    int shift  # which bits of the number, where it stands by itself
+    long long mask
 
 
 cdef class SourcePlan:

@@ -74,7 +74,7 @@ cdef class SourcePlan:
                 return False
             if field.branch >= 0:
                 self.fixed.put_byte(<unsigned char>field.branch)
-            self.marks[self.mark_count] = Mark(index, self.fixed.size)
+            self.marks[self.mark_count] = Mark(index, self.fixed.size, value.shift, value.mask)
             self.mark_count += 1
             self.texts.append(None if value.before is None else (value.before.encode(), value.after.encode()))
         return True
@@ -88,7 +88,7 @@ cdef class SourcePlan:
             out.put(self.fixed.data + done, self.marks[index].end - done)
             done = self.marks[index].end
             if self.texts[index] is None:
-                out.put_long(at)
+                out.put_long(at >> self.marks[index].shift & self.marks[index].mask)
                 continue
             if size < 0:
                 size = snprintf(digits, LONGEST_NUMBER, b"%lld", at)

@@ -1,0 +1,62 @@
+"""A table of the stream, and the keys of its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tailrace.event import Table
+from tailrace.schema import UNAVAILABLE
+from tailrace.snapshot.order import Key
+from tailrace.snapshot.table import TableSnapshot
+from tailrace_mysql.event import Images, MalformedEvent, Rows, TableMap
+from tailrace_mysql.header import place
+from tailrace_mysql.order import TableKey
+
+
+@dataclass(slots=True)
+class Captured:
+    """A table of the stream, as of one table map. `snapshot` is None once the stream alone tells of it."""
+
+    map: TableMap
+    table: Table
+    key: TableKey
+    """What the snapshot compares rows by."""
+    snapshot: TableSnapshot | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns of its key."""
+        return self.key.names
+
+    def images(self, rows: Rows, file: str) -> list[Images]:
+        """Return the rows of an event; raises `MalformedEvent` where they do not fit the table map."""
+        try:
+            return rows.images(self.map)
+        except ValueError as error:
+            raise MalformedEvent(
+                f"rows of {self.table.id} in {place(rows.header, file)}: {error}",
+                hint="the binlog or the connection is damaged",
+            ) from error
+
+    def keys(self, before: bytes | None, after: bytes | None) -> tuple[Key | None, Key | None]:
+        """Return the keys of a row before and after a change, None where there is no row, or no key to be told."""
+        if not self.key.columns:
+            return None, None
+        old = None if before is None else self.table.format.cells(before)
+        new = None if after is None else self.table.format.cells(after)
+        if old is not None and new is not None:
+            # A column that the row after does not have was left alone.
+            new = [was if cell is UNAVAILABLE else cell for was, cell in zip(old, new, strict=True)]
+        return (
+            None if old is None else self.key.of_binlog(self.table, old),
+            None if new is None else self.key.of_binlog(self.table, new),
+        )
+
+    def moved(self, before: bytes, after: bytes) -> bool:
+        """Whether an update gave the row another key."""
+        places = self.table.key
+        if not places:
+            return False
+        old, new = self.table.format.cells(before), self.table.format.cells(after)
+        # A column that the row after does not have was left alone.
+        return any(isinstance(new[place_], bytes) and new[place_] != old[place_] for place_ in places)

@@ -1,0 +1,400 @@
+"""From events of the binlog to changes: where the stream is, which transaction it is in, what was handed out before.
+
+    transaction of MySQL     GTID · BEGIN · (TABLE MAP · ROWS*)* · XID, COMMIT or ROLLBACK
+    compressed               GTID · TRANSACTION PAYLOAD
+    statement                GTID · QUERY
+    XA branch                GTID · XA START · … · XA END · XA PREPARE, and later GTID · XA COMMIT or XA ROLLBACK
+    MariaDB                  the same without BEGIN: its GTID says what follows
+
+Row changes of captured tables are counted, so that a resumed transaction is cut at the same place. No I/O: branches
+that are committed are read again by the source, which feeds their events to `branches`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from tailrace.errors import Fatal
+from tailrace.event import Change, Event
+from tailrace.snapshot.schedule import Snapshot
+from tailrace_mysql import event as binlog
+from tailrace_mysql.branch import Branches
+from tailrace_mysql.capture import Capture
+from tailrace_mysql.captured import Captured
+from tailrace_mysql.fault import RESET
+from tailrace_mysql.fragment import Assembly
+from tailrace_mysql.origin import Place, mark
+from tailrace_mysql.place import BinlogPlace, rank, widened
+from tailrace_mysql.position import Branch, StreamPosition
+from tailrace_mysql.sentence import Kind, changed_table, sentence
+from tailrace_mysql.telling import RowsUnderWay, Teller
+from tailrace_mysql.transaction import Executed, Transaction
+
+
+class Stream:
+    """Takes events in with `feed`, gives changes out with `take`.
+
+    `executed` are the transactions before `start`; None: there are no GTIDs. `reached` is told the rank of a place
+    before anything that follows it is handed out.
+    """
+
+    def __init__(
+        self, start: StreamPosition, executed: Executed | None, capture: Capture, snapshot: Snapshot, place: Place, *,
+        reached: Callable[[int], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        self.file, self.pos = start.file, start.pos
+        self.executed = executed
+        self.commit_time: int | None = None
+        """Of the transaction handed out last, in microseconds since 1970."""
+        self.branches = Branches(start.branches)
+        self._interrupted = start if start.ordinal is not None else None
+        self._capture = capture
+        self._snapshot = snapshot
+        self._place = place
+        self._reached = reached
+        self._teller = Teller(snapshot)
+        self._assembly = Assembly()
+        self._backlog: deque[bytes] = deque()
+        self._inner: Iterator[bytes] | None = None
+        self._maps: dict[int, Captured | None] = {}
+        self._rows: RowsUnderWay | None = None
+        self._transaction: Transaction | None = None
+
+    # --- where it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are events that have been fed and not been taken."""
+        return bool(self._backlog) or self._rows is not None or self._inner is not None
+
+    @property
+    def between(self) -> bool:
+        """Whether no transaction is under way."""
+        return self._transaction is None
+
+    @property
+    def place(self) -> BinlogPlace:
+        """The end of what was handled last; inside a transaction, where that begins."""
+        return BinlogPlace(self.file, self.pos) if self._transaction is None else self._transaction.start
+
+    @property
+    def settled(self) -> bool:
+        """Whether what was streamed is whole transactions, also those that were begun before a restart."""
+        return self._transaction is None and self._interrupted is None
+
+    @property
+    def streamed(self) -> str:
+        """All GTIDs that have been streamed, that of the transaction under way included."""
+        under_way = self._interrupted or self._transaction
+        return ",".join(filter(None, (str(self.executed or ""), under_way.gtid if under_way else "")))
+
+    @property
+    def state(self) -> tuple[object, ...]:
+        """Something that is equal as long as `position` is."""
+        transaction = self._transaction
+        return (self.file, self.pos) if transaction is None else (transaction.start, self._handed_out(transaction))
+
+    def position(self) -> StreamPosition:
+        """Return where to resume once everything handed out is durable."""
+        branches = self.branches.prepared
+        gtids = "" if self.executed is None else str(self.executed)
+        transaction = self._transaction
+        if transaction is not None:
+            start, ordinal = transaction.start, self._handed_out(transaction)
+            return StreamPosition(
+                start.file, start.pos, gtids, transaction.gtid if ordinal else "", ordinal or None, branches
+            )
+        if self._interrupted is not None:
+            return self._interrupted
+        return StreamPosition(self.file, self.pos, gtids, branches=branches)
+
+    @staticmethod
+    def _handed_out(transaction: Transaction) -> int:
+        return max(transaction.skip, transaction.ordinal)
+
+    # --- events in, changes out --------------------------------------------------------------------------------------
+
+    def feed(self, events: Sequence[bytes]) -> None:
+        """Take events in, in the order of the binlog."""
+        self._backlog.extend(events)
+
+    def take(self, most: int, most_bytes: int) -> tuple[list[Event], int]:
+        """Return the next events, and about how many bytes they take.
+
+        None although there are some: the snapshot has to emit rows first, or the rows of a branch have to be fed.
+        """
+        events: list[Event] = []
+        size = 0
+        while len(events) < most and size < most_bytes:
+            if self._rows is not None:
+                if not self._tell_rows(events, most):
+                    break
+                continue
+            event = self._next()
+            if event is None:
+                break
+            size += len(event)
+            self._handle(event, events)
+        return events, size
+
+    def _next(self) -> bytes | None:
+        """Return the next event, from where it is the turn."""
+        if self.branches.awaited is not None:
+            return self.branches.next()
+        if self._inner is not None:
+            inner = next(self._inner, None)
+            if inner is not None:
+                return inner
+            self._inner = None
+        return self._backlog.popleft() if self._backlog else None
+
+    def _handle(self, data: bytes, events: list[Event]) -> None:  # noqa: C901 - one case for each kind of event
+        event = binlog.decode(data, self.file)
+        if self.branches.awaited is not None:
+            self._on_branch(event)
+            return
+        start = self.pos
+        header = event.header
+        if self._inner is None and header.end_pos and not header.artificial:
+            self.pos = widened(self.pos, header.end_pos)
+            start = self.pos - header.size
+        match event:
+            case binlog.Rows():
+                self._on_rows(event)
+            case binlog.TableMapped():
+                self._map(event)
+            case binlog.Gtid() | binlog.MariadbGtid():
+                self._begin(event, BinlogPlace(self.file, start))
+            case binlog.Query():
+                self._on_query(event, BinlogPlace(self.file, start), events)
+            case binlog.Xid():
+                self._commit()
+            case binlog.TransactionPayload():
+                self._inner = event.events(self.file)
+            case binlog.XaPrepare():
+                self._on_prepare(event)
+            case binlog.RowsFragment():
+                whole = self._assembly.add(event)
+                if whole is not None and isinstance(rows := binlog.decode(whole, self.file), binlog.Rows):
+                    self._on_rows(rows)
+            case _:
+                self._on_control(event)
+
+    def _on_control(self, event: binlog.Event) -> None:
+        match event:
+            case binlog.Rotate():
+                self.file, self.pos = event.file, event.position
+            case binlog.Heartbeat():
+                if self._transaction is None and rank(event.file or self.file, event.position) > self.place.rank:
+                    self.file, self.pos = event.file or self.file, event.position
+            case binlog.Incident():
+                raise Fatal(
+                    f"binlog {self.file} at {self.pos}: the server left something out, incident {event.kind}: "
+                    f'"{event.message}"',
+                    hint="what it was cannot be told: start the snapshot anew with `tailrace offsets reset`",
+                )
+            case _:
+                return
+        if self._transaction is None:
+            self._passed(self.place.rank)
+
+    def _passed(self, at: int) -> None:
+        """All that comes from here on begins at the rank `at` or later."""
+        self._reached(at)
+        if not self._snapshot.done:
+            self._snapshot.enter(at, at)
+
+    # --- transactions ------------------------------------------------------------------------------------------------
+
+    def _begin(self, event: binlog.Gtid | binlog.MariadbGtid, start: BinlogPlace) -> None:
+        if self._transaction is not None:
+            raise Fatal(
+                f"binlog {start}: a transaction begins inside {self._transaction.gtid or self._transaction.start}",
+                hint="the binlog is damaged, or of a version that Tailrace does not know",
+            )
+        named = self.executed is not None and bool(str(event))
+        gtid = str(event) if named else ""
+        seconds = event.header.timestamp * 1_000_000
+        transaction = Transaction(gtid, start, start.rank, seconds, event.header.server_id)
+        transaction.event = event if named else None
+        if isinstance(event, binlog.MariadbGtid):
+            transaction.standalone, transaction.begun = event.standalone, not event.standalone
+            transaction.thread = event.thread
+            if event.prepared:
+                transaction.branch = str(event.branch)
+        elif gtid:
+            transaction.time = event.originally_committed or seconds
+        self._enter(transaction)
+
+    def _enter(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._passed(transaction.rank)
+        interrupted = self._interrupted
+        if interrupted is None:
+            return
+        same = (
+            transaction.gtid == interrupted.gtid if interrupted.gtid
+            else (transaction.start.file, transaction.start.pos) == (interrupted.file, interrupted.pos)
+        )  # fmt: skip
+        if not same:
+            raise Fatal(
+                f"resume inside transaction {interrupted.gtid or interrupted}: {transaction.gtid or transaction.start} "
+                "comes first",
+                hint="this server has the transactions in another order: connect to the one that was read before, or "
+                "start the snapshot anew with `tailrace offsets reset`; set replica_preserve_commit_order on replicas",
+            )
+        transaction.skip = interrupted.ordinal or 0
+        self._interrupted = None
+
+    def _current(self, at: BinlogPlace) -> Transaction:
+        """Return the transaction under way; one without a GTID event begins here."""
+        if self._transaction is None:
+            self._enter(Transaction("", at, at.rank, 0, 0))
+        assert self._transaction is not None
+        return self._transaction
+
+    def _commit(self) -> None:
+        transaction = self._transaction
+        if transaction is None:
+            return
+        if transaction.ordinal < transaction.skip:
+            raise Fatal(
+                f"resume inside transaction {transaction.gtid or transaction.start}: {transaction.skip} of its changes "
+                f"were handed out, but it has {transaction.ordinal}",
+                hint=f"this is not the binlog that was read before. {RESET}",
+            )
+        if self.executed is not None:
+            self.executed = transaction.among(self.executed)
+        self.commit_time = transaction.time or self.commit_time
+        self._transaction = None
+        self._maps.clear()
+
+    def _on_query(  # noqa: C901 - one case for each kind of statement
+        self, query: binlog.Query, start: BinlogPlace, events: list[Event]
+    ) -> None:  # fmt: skip
+        said = sentence(query.text)
+        transaction = self._current(start)
+        transaction.thread = transaction.thread or query.thread
+        transaction.time = transaction.time or query.header.timestamp * 1_000_000
+        match said.kind:
+            case Kind.BEGIN:
+                transaction.begun = True
+            case Kind.XA_START:
+                transaction.begun, transaction.branch = True, said.xid
+            case Kind.COMMIT | Kind.ROLLBACK:
+                self._commit()
+            case Kind.SAVEPOINT | Kind.XA_END:
+                pass
+            case Kind.ROLLBACK_TO:
+                raise Fatal(
+                    f"binlog {start}: ROLLBACK TO a savepoint undoes rows that the binlog has, and that were told",
+                    hint="a transaction changes tables with transactions and tables without: keep them apart",
+                )
+            case Kind.XA_COMMIT:
+                self.branches.commit(said.xid, start)
+            case Kind.XA_ROLLBACK:
+                self.branches.forget(said.xid)
+                self._commit()
+            case Kind.ROWS:
+                self._on_rows_statement(query, start)
+            case Kind.OTHER:
+                self._on_statement(query, transaction, events)
+        if self._transaction is not None and not transaction.begun and self.branches.awaited is None:
+            self._commit()
+
+    def _on_rows_statement(self, query: binlog.Query, start: BinlogPlace) -> None:
+        named = changed_table(query.text, query.database)
+        if named is not None and not self._capture.captures(*named):
+            return
+        raise Fatal(
+            f"binlog {start}: rows are changed by a statement in the database {query.database}, not told one by one",
+            hint="set binlog_format = ROW, also in every session; then start the snapshot anew with "
+            "`tailrace offsets reset`",
+        )
+
+    def _on_statement(self, query: binlog.Query, transaction: Transaction, events: list[Event]) -> None:
+        """Follow DDL; it counts as one change where it is a part of a transaction."""
+        if transaction.begun:
+            transaction.ordinal += 1
+            if transaction.ordinal <= transaction.skip:
+                return
+        followed = self._capture.follow(query, self._snapshot)
+        for table in followed.reshaped:
+            self._teller.reshaped(table)
+        for table in followed.dropped:
+            self._teller.emptied(table)
+        for table in followed.emptied:
+            shape = self._capture.table(table)
+            if self._teller.emptied(table) and shape is not None:
+                origin, at = transaction.origin_of(self._place), mark(query.header.start_pos, 0)
+                events.append(Change(shape, "t", None, None, origin=origin, at=at))
+        events.extend(followed.events)
+
+    # --- XA ----------------------------------------------------------------------------------------------------------
+
+    def _on_prepare(self, event: binlog.XaPrepare) -> None:
+        transaction = self._transaction
+        if transaction is None:
+            return
+        xid = str(event.branch)
+        self.branches.prepare(Branch(xid, transaction.gtid, transaction.start.file, transaction.start.pos))
+        if event.one_phase:
+            self.branches.commit(xid, transaction.start)
+        else:
+            self._commit()
+
+    def _on_branch(self, event: binlog.Event) -> None:
+        """Handle an event that was read again, for a branch that is being committed."""
+        if not self.branches.holds(event):
+            return
+        match event:
+            case binlog.TableMapped():
+                self._map(event)
+            case binlog.Rows():
+                self._tell_or_skip(event)
+            case binlog.XaPrepare():
+                self.branches.end()
+                self._commit()
+            case _:
+                pass
+
+    # --- rows --------------------------------------------------------------------------------------------------------
+
+    def _map(self, event: binlog.TableMapped) -> None:
+        self._maps[event.table_id] = self._capture.of_map(event.body, self._snapshot)
+
+    def _on_rows(self, event: binlog.Rows) -> None:
+        if self._transaction is None or not self._transaction.branch:
+            self._tell_or_skip(event)
+
+    def _tell_or_skip(self, event: binlog.Rows) -> None:
+        """Make the rows of an event ready to be told, but for those that were handed out before."""
+        if event.nothing:
+            return
+        try:
+            captured = self._maps[event.table_id]
+        except KeyError:
+            raise Fatal(
+                f"binlog {self.file} at {self.pos}: rows of table {event.table_id} came before its description",
+                hint="the binlog is damaged, or of a version that Tailrace does not know",
+            ) from None
+        if captured is None:
+            return
+        transaction = self._current(BinlogPlace(self.file, self.pos - event.header.size))
+        images = captured.images(event, self.file)
+        done = min(max(transaction.skip - transaction.ordinal, 0), len(images))
+        transaction.ordinal += done
+        if done < len(images):
+            self._rows = RowsUnderWay(captured, event.op, images, event.header.start_pos, done)
+
+    def _tell_rows(self, events: list[Event], most: int) -> bool:
+        """Tell rows of the event under way; False: the next one has to wait."""
+        rows, transaction = self._rows, self._transaction
+        assert rows is not None
+        assert transaction is not None
+        told = self._teller.tell(rows, transaction.origin_of(self._place), events, most)
+        transaction.ordinal += told
+        if not rows.left:
+            self._rows = None
+        return bool(told) or not rows.left
