@@ -56,6 +56,8 @@ class Opened:
     readable: Mapping[str, ReadableTable]
     names: dict[str, tuple[str, str]]
     told: Sequence[Event]
+    floor: BinlogPlace | None
+    """Nothing before it is sent; None where the server's places do not tell that."""
     target: BinlogPlace
     """Once the stream has reached this place, it has told all that was committed before."""
 
@@ -85,9 +87,11 @@ def open_source(
     start, told = opening.place(resume, recall, connector)
     snapshot, readable, added = opening.snapshot(resume)
     told += opening.declare(added)
+    same = server.flavour.mariadb and (resume is None or resume.server == server.identity)
+    floor = BinlogPlace(start.file, start.pos) if same else None
     status = binlog_status(control, server.flavour)
     target = BinlogPlace(status.file, status.pos)
-    return Opened(control, server, start, catalog, capture, snapshot, readable, names, told, target)
+    return Opened(control, server, start, catalog, capture, snapshot, readable, names, told, floor, target)
 
 
 def _tables(config: BinlogConfig, prefix: str, server: ServerFacts) -> Tables:

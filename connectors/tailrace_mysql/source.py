@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import select
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,7 +20,8 @@ from tailrace.errors import Fatal
 from tailrace.event import Event
 from tailrace.position import Position
 from tailrace.snapshot.progress import Meter
-from tailrace.source import Batch, Recall, Report, SourceConfig
+from tailrace.source import Batch, Finding, Recall, Report, SourceConfig
+from tailrace_mysql.check import findings
 from tailrace_mysql.config import BinlogConfig, MariadbConfig, MysqlConfig
 from tailrace_mysql.connection import Connection
 from tailrace_mysql.dump import Dump
@@ -92,7 +94,9 @@ class BinlogSource:
         server, start = opened.server, opened.start
         place = Place(self._prefix, server.flavour.name, opened.names)
         executed = parse_gtids(start.gtids, server.flavour) if server.gtids else None
-        stream = Stream(start, executed, opened.capture, opened.snapshot, place, reached=self._reached)
+        stream = Stream(
+            start, executed, opened.capture, opened.snapshot, place, floor=opened.floor, reached=self._reached
+        )
         sight = ServerSight(
             stream, opened.control, opened.catalog, opened.capture, exact=server.flavour.mariadb, gtids=server.gtids
         )
@@ -162,6 +166,10 @@ class BinlogSource:
                 "schema_version": parts.opened.capture.history.version,
             },
         )
+
+    def check(self) -> Sequence[Finding]:
+        """Connect, look at everything that a capture needs, and hang up; needs no `open`."""
+        return findings(self._name, self._config)
 
     def _turn(self, parts: _Parts) -> tuple[list[Event], int]:
         """Move everything one step on; return what came of it."""

@@ -36,12 +36,12 @@ class Stream:
     """Takes events in with `feed`, gives changes out with `take`.
 
     `executed` are the transactions before `start`; None: there are no GTIDs. `reached` is told the rank of a place
-    before anything that follows it is handed out.
+    before anything that follows it is handed out. The server may begin to read before `floor`, but sends nothing of it.
     """
 
     def __init__(
         self, start: StreamPosition, executed: Executed | None, capture: Capture, snapshot: Snapshot, place: Place, *,
-        reached: Callable[[int], None] = lambda _: None,
+        floor: BinlogPlace | None = None, reached: Callable[[int], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self.file, self.pos = start.file, start.pos
         self.executed = executed
@@ -50,6 +50,7 @@ class Stream:
         self.branches = Branches(start.branches)
         self._interrupted = start if start.ordinal is not None else None
         self._capture = capture
+        self._floor = floor
         self._snapshot = snapshot
         self._place = place
         self._reached = reached
@@ -76,7 +77,7 @@ class Stream:
     @property
     def place(self) -> BinlogPlace:
         """The end of what was handled last; inside a transaction, where that begins."""
-        return BinlogPlace(self.file, self.pos) if self._transaction is None else self._transaction.start
+        return self._here() if self._transaction is None else self._transaction.start
 
     @property
     def settled(self) -> bool:
@@ -93,7 +94,7 @@ class Stream:
     def state(self) -> tuple[object, ...]:
         """Something that is equal as long as `position` is."""
         transaction = self._transaction
-        return (self.file, self.pos) if transaction is None else (transaction.start, self._handed_out(transaction))
+        return (self._here(),) if transaction is None else (transaction.start, self._handed_out(transaction))
 
     def position(self) -> StreamPosition:
         """Return where to resume once everything handed out is durable."""
@@ -107,7 +108,12 @@ class Stream:
             )
         if self._interrupted is not None:
             return self._interrupted
-        return StreamPosition(self.file, self.pos, gtids, branches=branches)
+        here = self._here()
+        return StreamPosition(here.file, here.pos, gtids, branches=branches)
+
+    def _here(self) -> BinlogPlace:
+        here = BinlogPlace(self.file, self.pos)
+        return self._floor if self._floor is not None and here.rank < self._floor.rank else here
 
     @staticmethod
     def _handed_out(transaction: Transaction) -> int:
@@ -190,8 +196,7 @@ class Stream:
                     self.file, self.pos = event.file or self.file, event.position
             case binlog.Incident():
                 raise Fatal(
-                    f"binlog {self.file} at {self.pos}: the server left something out, incident {event.kind}: "
-                    f'"{event.message}"',
+                    f"binlog {self.file} at {self.pos}: the server left something out, {event.kind} {event.message}",
                     hint="what it was cannot be told: start the snapshot anew with `tailrace offsets reset`",
                 )
             case _:
@@ -216,8 +221,7 @@ class Stream:
         named = self.executed is not None and bool(str(event))
         gtid = str(event) if named else ""
         seconds = event.header.timestamp * 1_000_000
-        transaction = Transaction(gtid, start, start.rank, seconds, event.header.server_id)
-        transaction.event = event if named else None
+        transaction = Transaction(gtid, start, start.rank, seconds, event.header.server_id, event if named else None)
         if isinstance(event, binlog.MariadbGtid):
             transaction.standalone, transaction.begun = event.standalone, not event.standalone
             transaction.thread = event.thread
@@ -230,8 +234,7 @@ class Stream:
     def _enter(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self._passed(transaction.rank)
-        interrupted = self._interrupted
-        if interrupted is None:
+        if (interrupted := self._interrupted) is None:
             return
         same = (
             transaction.gtid == interrupted.gtid if interrupted.gtid
@@ -270,9 +273,7 @@ class Stream:
         self._transaction = None
         self._maps.clear()
 
-    def _on_query(  # noqa: C901 - one case for each kind of statement
-        self, query: binlog.Query, start: BinlogPlace, events: list[Event]
-    ) -> None:  # fmt: skip
+    def _on_query(self, query: binlog.Query, start: BinlogPlace, events: list[Event]) -> None:  # noqa: C901 - as above
         said = sentence(query.text)
         transaction = self._current(start)
         transaction.thread = transaction.thread or query.thread

@@ -25,6 +25,8 @@ class Transaction:
     rank: int
     time: int
     server_id: int
+    event: Gtid | MariadbGtid | None = None
+    """What names it, where the server has GTIDs."""
     skip: int = 0
     """How many of its changes have been handed out before a restart."""
     ordinal: int = 0
@@ -34,8 +36,6 @@ class Transaction:
     """It is a single statement, and ends with it."""
     begun: bool = False
     """BEGIN was seen, so that COMMIT is to follow."""
-    event: Gtid | MariadbGtid | None = None
-    """What names it, where the server has GTIDs."""
     branch: str = ""
     """The XA branch that it prepares: its rows are for later."""
     origin: BinlogOrigin | None = None
