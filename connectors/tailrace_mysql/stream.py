@@ -106,10 +106,8 @@ class Stream:
             return StreamPosition(
                 start.file, start.pos, gtids, transaction.gtid if ordinal else "", ordinal or None, branches
             )
-        if self._interrupted is not None:
-            return self._interrupted
         here = self._here()
-        return StreamPosition(here.file, here.pos, gtids, branches=branches)
+        return self._interrupted or StreamPosition(here.file, here.pos, gtids, branches=branches)
 
     def _here(self) -> BinlogPlace:
         here = BinlogPlace(self.file, self.pos)
