@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import ClassVar
 
 import structlog
 
@@ -22,7 +21,7 @@ from tailrace.position import Position
 from tailrace.snapshot.progress import Meter
 from tailrace.source import Batch, Finding, Recall, Report, SourceConfig
 from tailrace_mysql.check import findings
-from tailrace_mysql.config import BinlogConfig, MariadbConfig, MysqlConfig
+from tailrace_mysql.config import BinlogConfig
 from tailrace_mysql.connection import Connection
 from tailrace_mysql.dump import Dump
 from tailrace_mysql.footing import view_sql
@@ -67,9 +66,7 @@ class _Given:
 
 
 class BinlogSource:
-    """A source plug-in, `type: mysql` and `type: mariadb`: the server itself says which it is."""
-
-    Config: ClassVar[type[SourceConfig]] = BinlogConfig
+    """The source of either type: the server itself says which it is."""
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         assert isinstance(config, BinlogConfig)
@@ -273,15 +270,3 @@ class BinlogSource:
         if self._parts is None:
             raise Fatal(f"connector {self._name}: the source is not open")
         return self._parts
-
-
-class MysqlSource(BinlogSource):
-    """`type: mysql`."""
-
-    Config: ClassVar[type[SourceConfig]] = MysqlConfig
-
-
-class MariadbSource(BinlogSource):
-    """`type: mariadb`."""
-
-    Config: ClassVar[type[SourceConfig]] = MariadbConfig

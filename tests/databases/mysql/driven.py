@@ -10,7 +10,7 @@ from servers.mysql import MysqlDatabase
 from tailrace.event import Message
 from tailrace.source import Recalled
 from tailrace_mysql.config import MariadbConfig, MysqlConfig
-from tailrace_mysql.source import MariadbSource, MysqlSource
+from tailrace_mysql.source import BinlogSource
 
 
 class Driven(Capture):
@@ -38,7 +38,7 @@ class Driven(Capture):
         return [(c.op, dict(row) if (row := c.after or c.before) is not None else None) for c in changes]
 
     def _new_source(self) -> None:
-        source = (MariadbSource if self.mariadb else MysqlSource)(self.name, self.binlog_config)
+        source = BinlogSource(self.name, self.binlog_config)
         source.recall_with(self._recall)
         self.source = source  # type: ignore[assignment]  # the same protocol
 
