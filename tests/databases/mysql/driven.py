@@ -32,6 +32,10 @@ class Driven(Capture):
         self.pending = []
         self._new_source()
 
+    def one_batch(self) -> None:
+        """Go on until something comes, and commit it."""
+        self.run(self.step)
+
     def told(self, table: str) -> list[tuple[str, Any]]:
         """Return op and the row (that before, of a delete) of every change of a table."""
         changes = (change for change in self.changes if change.table.id == f"{self.database.name}.{table}")
