@@ -86,9 +86,16 @@ def fits(table: TableMap, known: TableShape) -> bool:
     ):
         return False
     return all(
-        (kind, meta, nullable) == (column.kind, column.meta, column.nullable)
+        _plain(kind, meta) == _plain(column.kind, column.meta) and nullable == column.nullable
         for kind, meta, nullable, column in zip(table.types, table.metas, table.nullable, known.columns, strict=True)
     )
+
+
+def _plain(kind: int, meta: int) -> tuple[int, int]:
+    """Return type and meta without MariaDB's compression, which declarations do not tell apart."""
+    if kind == kinds.VARCHAR_COMPRESSED:
+        return kinds.VARCHAR, meta - 1  # the head of a compressed value
+    return (kinds.BLOB, meta) if kind == kinds.BLOB_COMPRESSED else (kind, meta)
 
 
 def shape_of(table: TableMap, known: TableShape | None = None) -> TableShape:
@@ -101,7 +108,9 @@ def shape_of(table: TableMap, known: TableShape | None = None) -> TableShape:
     if not named(table):
         if known is None:
             raise ValueError(f"the table map of {table.database}.{table.table} has no names of columns")
-        return replace(known, database=table.database, name=table.table)
+        typed = zip(known.columns, table.types, table.metas, strict=True)
+        columns = tuple(replace(column, kind=kind, meta=meta) for column, kind, meta in typed)
+        return replace(known, database=table.database, name=table.table, columns=columns)
     columns = tuple(_column(table, place, known) for place in range(len(table.types)))
     key = tuple(columns[place].name for place, _ in table.metadata.key or ())
     if known is None:

@@ -10,7 +10,7 @@ from tailrace.schema import UNAVAILABLE
 from tailrace_mysql import columntype as kinds
 from tailrace_mysql.event import Rows, decode
 from tailrace_mysql.row import BinlogRow, TextRow
-from tailrace_mysql.shape import shape_of
+from tailrace_mysql.shape import ColumnShape, TableShape, shape_of
 from tailrace_mysql.tablemap import TableMap
 from unit.mysql.binlog import event, names, rows_body, table_body
 
@@ -116,3 +116,21 @@ def test_a_map_without_names_needs_the_shape_from_elsewhere() -> None:
     with pytest.raises(ValueError, match="has no names of columns"):
         shape_of(bare)
     assert shape_of(bare, shape_of(ITEMS)) == shape_of(ITEMS)
+
+
+def test_a_compressed_column_fits_its_declaration() -> None:
+    compressed = TableMap.parse(
+        table_body(bytes((kinds.VARCHAR_COMPRESSED,)), b"\x79\x00", b"\x01", (3, b"\x2d"), names("v")), mariadb=True
+    )
+    declared = ColumnShape("v", kinds.VARCHAR, 120, charset="utf8mb4", declared="varchar(30)", default="x")
+    (column,) = shape_of(compressed, TableShape("shop", "items", (declared,))).columns
+    assert (column.kind, column.meta, column.default, column.declared) == (
+        kinds.VARCHAR_COMPRESSED, 121, "x", "varchar(30)"
+    )  # fmt: skip
+    bare = TableMap.parse(table_body(bytes((kinds.VARCHAR_COMPRESSED,)), b"\x79\x00", b"\x01"), mariadb=True)
+    assert shape_of(bare, TableShape("shop", "items", (declared,))).columns == (column,)
+
+
+def test_a_declaration_that_does_not_fit_tells_nothing() -> None:
+    declared = ColumnShape("id", kinds.LONGLONG, nullable=False, unsigned=True, default="5")
+    assert shape_of(ITEMS, TableShape("shop", "items", (declared,))) == shape_of(ITEMS)
