@@ -12,39 +12,28 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psycopg
 import structlog
 
 from crash.chaos import Chaos, Plan
+from crash.dialect import Dialect
 from crash.follower import Follower
-from crash.history import History, last_version, load_history
-from crash.tables import SCHEMA, TABLES, create_tables
-from crash.topics import Topics
+from crash.history import History
+from crash.side import Side
+from crash.tables import SCHEMA
+from crash.topics import Topics, committed
 from crash.verify import Verdict, check_table
 from crash.worker import CONNECTOR, TAILRACE, Worker
 from crash.workload import Pace, Workload
 from servers.proxy import TcpProxy
-from tailrace.demo.postgres import PostgresServer
 
 log = structlog.get_logger()
-
-SERVER_SETTINGS = {
-    "deadlock_timeout": "200ms",
-    "wal_sender_timeout": "10s",
-    # Commits of long transactions and big ones have to spill on the server too.
-    "logical_decoding_work_mem": "1MB",
-    "max_wal_size": "8GB",
-}
-
-QUIESCED_WAL = 16 * 1024 * 1024
-"""Bytes that the slot may keep back once all is still."""
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
     """What a campaign is to do. `bulk_rows` are written by one transaction each, at the moments of `bulks` (0 to 1)."""
 
-    bin_dir: Path
+    side: Side
     folder: Path
     seed: int
     plan: Plan = field(default_factory=Plan)
@@ -86,26 +75,25 @@ class Campaign:
         """Do all, from an empty server to the verdict."""
         orders = self._orders
         log.info("campaign", seed=orders.seed, folder=str(orders.folder))
-        with PostgresServer(orders.bin_dir, settings=SERVER_SETTINGS) as server:
-            with server.connect() as connection:
-                self._outcome.figures["collation"] = create_tables(connection)
-            workload = Workload(server.dsn(), orders.seed, orders.pace)
+        with orders.side as side:
+            self._outcome.figures["collation"] = side.create_tables()
+            workload = Workload(side.url, orders.seed, orders.pace, dialect=side.dialect)
             workload.prefill()
-            with TcpProxy(server.port) as proxy:
+            with TcpProxy(side.port) as proxy:
                 worker = Worker(
-                    orders.folder, proxy.through(server.dsn()),
-                    tuple(f"{SCHEMA}.{table.name}" for table in TABLES),
-                    options={"chunk_rows": orders.chunk_rows, "heartbeat_interval": 1.0},
+                    orders.folder, proxy.through(side.url),
+                    tuple(f"{SCHEMA}.{table.name}" for table in side.tables),
+                    options={"chunk_rows": orders.chunk_rows, "heartbeat_interval": 1.0, **side.options},
                     log_options=self._log_options(),
                     worker_options={"restart_delay": 0.1, "restart_delay_max": 1.0, "restart_limit": 1000},
                 )  # fmt: skip
                 worker.write_config()
                 try:
-                    self._attack(worker, Chaos(worker, server, proxy, orders.plan, orders.seed), workload)
+                    self._attack(worker, Chaos(worker, side, proxy, orders.plan, orders.seed), workload)
                     self._finish(worker)
                 finally:
                     worker.kill(with_tasks=True)
-            self._judge(worker, server)
+            self._judge(worker, side)
         self._outcome.figures["writers"] = dict(workload.counts)
         self._outcome.figures["worker_starts"] = worker.starts
         return self._outcome
@@ -123,7 +111,7 @@ class Campaign:
 
     def _attack(self, worker: Worker, chaos: Chaos, workload: Workload) -> None:
         stopping = threading.Event()
-        watch = threading.Thread(target=self._watch, args=[worker, workload.dsn, stopping], daemon=True)
+        watch = threading.Thread(target=self._watch, args=[worker, workload.dialect, stopping], daemon=True)
         bulk = threading.Thread(target=self._bulks, args=[workload, stopping], daemon=True)
         self._follower = Follower(worker.log_path, f"{CONNECTOR}.{SCHEMA}.*")
         workload.start()
@@ -149,20 +137,20 @@ class Campaign:
             for attempt in range(20):
                 try:
                     workload.bulk(self._orders.bulk_rows, number * 20 + attempt)
-                except psycopg.OperationalError as lost:
+                except (*workload.dialect.lost, *workload.dialect.refused) as lost:
                     workload.counts[f"bulk {type(lost).__name__}"] += 1
                     time.sleep(0.5)
                 else:
                     workload.counts["bulks"] += 1
                     break
 
-    def _watch(self, worker: Worker, dsn: str, stopping: threading.Event) -> None:
+    def _watch(self, worker: Worker, dialect: Dialect, stopping: threading.Event) -> None:
         """Wait for the end of the snapshot, and draw a version then."""
         while not stopping.wait(0.2):
             if not snapshot_done(worker):
                 continue
-            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(dsn, autocommit=True) as connection:
-                self._settled = last_version(connection)
+            with contextlib.suppress(*dialect.lost):
+                self._settled = self._orders.side.last_version()
                 log.info("snapshot is done", version=self._settled)
                 return
 
@@ -182,15 +170,14 @@ class Campaign:
         if code != 0:
             self._outcome.problems.append(f"run --until-current: exit code {code}: {worker.last_words()}")
 
-    def _judge(self, worker: Worker, server: PostgresServer) -> None:
+    def _judge(self, worker: Worker, side: Side) -> None:
         topics = Topics(worker.log_path, CONNECTOR)
-        with server.connect() as connection:
-            self._check_slot(connection)
-            for table in TABLES:
-                history = load_history(connection, table, settled=self._settled)
-                if wrong := history.contradictions():
-                    raise AssertionError(f"the harness is wrong about {table.name}: {wrong[:3]}")
-                self._judge_table(topics, history)
+        self._outcome.problems += side.problems(self._outcome.figures)
+        for table in side.tables:
+            history = side.history(table, self._settled)
+            if wrong := history.contradictions():
+                raise AssertionError(f"the harness is wrong about {table.name}: {wrong[:3]}")
+            self._judge_table(topics, history)
         if self._follower is not None:
             self._outcome.problems += self._follower.problems(topics)
             self._outcome.figures["records_followed"] = sum(map(len, self._follower.shown.values()))
@@ -216,19 +203,10 @@ class Campaign:
         if partitions and (tailed := tail_differs(topics, topics.topic(table))):
             self._outcome.problems.append(tailed)
 
-    def _check_slot(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
-        kept = connection.execute(
-            "SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint"
-            " FROM pg_replication_slots"
-        ).fetchall()
-        self._outcome.figures["slots"] = [list(slot) for slot in kept]
-        if len(kept) != 1 or int(str(kept[0][1])) > QUIESCED_WAL:
-            self._outcome.problems.append(f"slots keep back {kept}")
-
 
 def snapshot_done(worker: Worker) -> bool:
     """Whether the end of the snapshot is committed; what the worker says in its status may still be lost in a crash."""
-    position = Topics(worker.log_path, CONNECTOR).log.positions().get(CONNECTOR)
+    position = committed(worker.log_path)
     snapshot = position.get("snapshot") if position is not None else None
     return isinstance(snapshot, Mapping) and snapshot.get("done") is True
 

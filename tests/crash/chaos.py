@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from crash.side import Side
+from crash.topics import committed
 from crash.worker import Worker, send_signal
 from servers.proxy import TcpProxy
-from tailrace.demo.postgres import PostgresServer
 
 log = structlog.get_logger()
 
@@ -28,6 +29,7 @@ class Plan:
     cuts: int = 20
     freezes: int = 4
     stops: int = 4
+    rotations: int = 0
     seconds: float = 600.0
 
 
@@ -36,7 +38,7 @@ class Chaos:
     """Deals the blows of a plan, one after the other, from one thread. `dealt` counts them."""
 
     worker: Worker
-    server: PostgresServer
+    side: Side
     proxy: TcpProxy
     plan: Plan
     seed: int
@@ -53,6 +55,7 @@ class Chaos:
             (plan.cuts, ("cut", "cut", "cut_twice", "refuse", "deaf")),
             (plan.freezes, ("freeze_task", "replace_frozen")),
             (plan.stops, ("stop_worker",)),
+            (plan.rotations, ("rotate", "purge")),
         )
         for number, names in ways:
             # Each way in turn, so that also a short plan has them all.
@@ -144,12 +147,19 @@ class Chaos:
 
     def _restart_fast(self, _: random.Random) -> None:
         # A fast stop waits for the walsender, which waits for a client that cannot hear: hence the short time.
-        self.server.stop("fast", timeout=10)
-        self.server.start()
+        self.side.server.stop("fast", timeout=10)
+        self.side.server.start()
 
     def _restart_immediate(self, _: random.Random) -> None:
-        self.server.restart("immediate")
+        self.side.server.stop("immediate")
+        self.side.server.start()
 
     def _kill_server(self, _: random.Random) -> None:
-        self.server.kill()
-        self.server.start()
+        self.side.server.kill()
+        self.side.server.start()
+
+    def _rotate(self, _: random.Random) -> None:
+        self.side.rotate(None, purge=False)
+
+    def _purge(self, _: random.Random) -> None:
+        self.side.rotate(committed(self.worker.log_path), purge=True)

@@ -1,6 +1,7 @@
 """The harness as a command.
 
     python -m tests.crash.harness --kills 100 --restarts 10 --cuts 20 --minutes 12 --pg 15 --seed 7
+    python -m tests.crash.harness --mysql --rotations 10
 
 Prints the seed first and the verdict last; the verdict is JSON on stdout, all else goes to stderr. Exit code 0: nothing
 was lost, invented, duplicated or out of order, and the topics folded are the tables.
@@ -21,7 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from crash.campaign import Campaign, Orders, Outcome
 from crash.chaos import Plan
+from crash.mysql_side import MysqlSide
+from crash.side import PostgresSide, Side
 from crash.workload import Pace
+from servers.mysql_programs import programs
 from servers.postgres import bin_dir
 
 
@@ -30,31 +34,41 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6)
-    programs = bin_dir(given.pg)
-    if programs is None:
-        sys.stderr.write(f"postgres {given.pg} is not installed; make test installs it\n")
+    side = _side(given)
+    if side is None:
+        sys.stderr.write("this server is not installed; make test installs it\n")
         return 2
     folder = given.dir or Path(tempfile.mkdtemp(prefix="tailrace-crash-"))
     sys.stderr.write(f"seed {seed}, folder {folder}\n")
-    plan = Plan(given.kills, given.restarts, given.cuts, given.freezes, given.stops, given.minutes * 60)
+    plan = Plan(
+        given.kills, given.restarts, given.cuts, given.freezes, given.stops, given.rotations, given.minutes * 60
+    )
     pace = Pace(writers=given.writers, pause=given.pause, prefill=given.prefill, scale=given.scale)
     if given.partitions > 1:
         pace.truncate_every = 10**9
     orders = Orders(
-        programs, folder, seed, plan, pace,
+        side, folder, seed, plan, pace,
         bulk_rows=given.bulk_rows, bulks=tuple((n + 0.1) / given.bulks for n in range(given.bulks)),
         chunk_rows=given.chunk_rows, partitions=given.partitions,
     )  # fmt: skip
     outcome = Campaign(orders).run()
-    _print(seed, given.pg, outcome)
+    _print(seed, given.server or f"postgres {given.pg}", outcome)
     return 0 if outcome.clean else 1
 
 
-def _print(seed: int, version: int, outcome: Outcome) -> None:
+def _side(given: argparse.Namespace) -> Side | None:
+    if given.server:
+        found = programs(given.server)
+        return MysqlSide(found) if found is not None else None
+    folder = bin_dir(given.pg)
+    return PostgresSide(folder) if folder is not None else None
+
+
+def _print(seed: int, server: str, outcome: Outcome) -> None:
     for line in outcome.lines():
         sys.stderr.write(f"{line}\n")
     verdict = {kind: outcome.verdict.counts[kind] for kind in sorted(outcome.verdict.counts)}
-    told = {"seed": seed, "postgres": version, "clean": outcome.clean, "faults": verdict}
+    told = {"seed": seed, "server": server, "clean": outcome.clean, "faults": verdict}
     sys.stdout.write(json.dumps({**told, "problems": outcome.problems, **outcome.figures}, indent=2) + "\n")
 
 
@@ -65,9 +79,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cuts", type=int, default=20, help="TCP connections cut, refused, gone deaf")
     parser.add_argument("--freezes", type=int, default=5, help="tasks stopped and continued by signal")
     parser.add_argument("--stops", type=int, default=5, help="orderly stops of the worker")
+    parser.add_argument("--rotations", type=int, default=0, help="new log files, every other time old ones are purged")
     parser.add_argument("--minutes", type=float, default=12.0, help="time over which all of these are spread")
     parser.add_argument("--seed", type=int, help="of the order of all this, and of the writers; drawn if not given")
     parser.add_argument("--pg", type=int, choices=(15, 18), default=15, help="version of Postgres")
+    server = parser.add_mutually_exclusive_group()
+    server.add_argument("--mysql", dest="server", action="store_const", const="mysql", help="MySQL, not Postgres")
+    server.add_argument("--mariadb", dest="server", action="store_const", const="mariadb", help="MariaDB, not Postgres")
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--pause", type=float, default=0.02, help="mean seconds between transactions of a writer")
     parser.add_argument("--prefill", type=float, default=0.5, help="share of keys with a row before the start")

@@ -12,7 +12,11 @@ import pytest
 
 from crash.campaign import Campaign, Orders
 from crash.chaos import Plan
+from crash.mysql_side import MysqlSide
+from crash.side import PostgresSide
 from crash.workload import Pace
+from servers import mysql
+from servers.mysql_programs import Flavour
 from servers.postgres import require
 
 
@@ -24,7 +28,7 @@ def test_nothing_is_lost_or_told_twice_under_blows(version: int, tmp_path: Path)
     seed = random.SystemRandom().randrange(10**6)
     plan = Plan(kills=6, restarts=3, cuts=4, freezes=2, stops=1, seconds=20)
     orders = Orders(
-        require(version), tmp_path, seed, plan, Pace(writers=3, pause=0.03, prefill=0.2),
+        PostgresSide(require(version)), tmp_path, seed, plan, Pace(writers=3, pause=0.03, prefill=0.2),
         bulk_rows=4000, bulks=(0.2,), chunk_rows=100,
     )  # fmt: skip
     outcome = Campaign(orders).run()
@@ -32,4 +36,24 @@ def test_nothing_is_lost_or_told_twice_under_blows(version: int, tmp_path: Path)
     dealt = outcome.figures["dealt"]
     assert isinstance(dealt, dict)
     assert dealt["kill_task"] > 0 < dealt["restart_immediate"]
+    assert outcome.verdict.events["r"] > 0 < outcome.verdict.events["d"]
+
+
+@pytest.mark.slow
+@pytest.mark.mysql
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("flavour", mysql.FLAVOURS)
+def test_nothing_of_a_binlog_is_lost_or_told_twice_under_blows(flavour: Flavour, tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    plan = Plan(kills=6, restarts=3, cuts=4, freezes=2, stops=1, rotations=6, seconds=20)
+    orders = Orders(
+        MysqlSide(mysql.require(flavour)), tmp_path, seed, plan, Pace(writers=3, pause=0.03, prefill=0.2),
+        bulk_rows=4000, bulks=(0.2,), chunk_rows=100,
+    )  # fmt: skip
+    outcome = Campaign(orders).run()
+    assert outcome.clean, "\n".join([f"seed {seed}", *outcome.lines()])
+    dealt = outcome.figures["dealt"]
+    assert isinstance(dealt, dict)
+    assert dealt["kill_task"] > 0 < dealt["restart_immediate"]
+    assert dealt["rotate"] == dealt["purge"] == 3
     assert outcome.verdict.events["r"] > 0 < outcome.verdict.events["d"]

@@ -13,6 +13,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from crash.tables import CrashTable
 from crash.verify import NOT_SENT, Cells, NotSent, TopicEvent
+from crash.worker import CONNECTOR
 from tailrace.codec.decoder import Decoder
 from tailrace.log.backend import StoredRecord
 from tailrace.log.store.backend import BundledLog
@@ -72,6 +73,11 @@ class Topics:
             row = _mapping(envelope["after"]) or _mapping(envelope["before"])
             named = _key_text(table, row) if row is not None else None
         return TopicEvent(record.offset, str(envelope["op"]), named, after, before, _moved_from(table, record.headers))
+
+
+def committed(path: Path) -> Mapping[str, object] | None:
+    """Return the position that the log at `path` has committed for the worker's connector."""
+    return BundledLog(BundledLog.Config.model_validate({"path": path})).positions().get(CONNECTOR)
 
 
 def segment_records(folder: Path) -> Iterator[tuple[int, bytes | None, bytes | None]]:

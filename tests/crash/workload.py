@@ -12,14 +12,9 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import psycopg
-from psycopg import errors, sql
-
-from crash.tables import BULK_KEYS, SCHEMA, TABLES, CrashTable, execute
-
-Connection = psycopg.Connection[Any]
+from crash.dialect import Dialect, PostgresDialect, Writing
+from crash.tables import SCHEMA, CrashTable
 
 NAMES = ("arger", "Arger", "Ärger", "zoe", "Zoë", "a-b", "ab", "a b", "nino", "niño", "Öl", "ol", "_x", "x", "ß", "ss")
 
@@ -95,16 +90,17 @@ class Workload:
     seed: int
     pace: Pace = field(default_factory=Pace)
     counts: Counter[str] = field(default_factory=Counter)
+    dialect: Dialect = field(default_factory=PostgresDialect)
     _writers: list[Writer] = field(default_factory=list)
 
     def prefill(self) -> None:
         """Insert the rows that exist before the worker does."""
         rng = random.Random(f"prefill {self.seed}")
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
+        with self.dialect.connect(self.dsn) as connection:
             writer = Writer(self, 0)
-            for table in TABLES:
+            for table in self.dialect.tables:
                 with connection.transaction():
-                    connection.execute("SET LOCAL crash.bulk = 'on'")  # a lock for each key would be too many
+                    self.dialect.quiet(connection)  # a lock for each key would be too many
                     writer.fill(connection, table, rng)
 
     def start(self) -> None:
@@ -124,19 +120,10 @@ class Workload:
         self._writers = []
 
     def bulk(self, rows: int, number: int = 0) -> None:
-        """Insert `rows` accounts, then change a tenth of them, in one transaction. Raises psycopg's errors."""
-        first = BULK_KEYS + number * 10_000_000
-        with psycopg.connect(self.dsn) as connection:
-            connection.execute("SET LOCAL crash.bulk = 'on'")
-            connection.execute(
-                f"INSERT INTO {SCHEMA}.accounts SELECT n, 'bulk ' || n, n %% 1000, true, 0, 0, 0"
-                " FROM generate_series(%s::bigint, %s) n",
-                [first, first + rows - 1],
-            )
-            connection.execute(
-                f"UPDATE {SCHEMA}.accounts SET balance = balance + 1 WHERE id >= %s AND id < %s",
-                [first, first + rows // 10],
-            )
+        """Insert `rows` accounts, then change a tenth of them, in one transaction. Raises the driver's errors."""
+        with self.dialect.connect(self.dsn) as connection, connection.transaction():
+            self.dialect.quiet(connection)
+            self.dialect.bulk(connection, rows, number)
 
 
 class Writer(threading.Thread):
@@ -150,23 +137,23 @@ class Writer(threading.Thread):
         self.died: BaseException | None = None
         self.tx = 0
         self._notes = 0
+        self._dialect = workload.dialect
         self._rng = random.Random(f"writer {workload.seed} {number}")
 
     def run(self) -> None:
         """Write until stopped; the connection is made anew whenever it is lost."""
         while not self.stopping.is_set():
             try:
-                with psycopg.connect(self.workload.dsn, autocommit=True, connect_timeout=5) as connection:
-                    execute(connection, "SET lock_timeout = '2s'")
+                with self._dialect.connect(self.workload.dsn) as connection:
                     self._write(connection)
-            except psycopg.OperationalError as lost:
+            except self._dialect.lost as lost:
                 self.workload.counts[type(lost).__name__] += 1
                 self.stopping.wait(0.2)
             except BaseException as died:  # noqa: BLE001 - kept for `Workload.stop`, which raises it
                 self.died = died
                 return
 
-    def fill(self, connection: Connection, table: CrashTable, rng: random.Random) -> None:
+    def fill(self, connection: Writing, table: CrashTable, rng: random.Random) -> None:
         """Insert the table's rows of before the start."""
         if not table.versioned:
             for n in range(300):
@@ -177,10 +164,9 @@ class Writer(threading.Thread):
         keys = range(shape.keys * scale) if shape.keys else range(1, 1000 * scale + 1)
         chosen = [n for n in keys if rng.random() < self.workload.pace.prefill]
         rows = [self._row(table, shape.key(n), shape.values(rng)) for n in chosen]
-        with connection.cursor() as cursor:
-            cursor.executemany(_insert(table), rows)
+        connection.execute_many(self._dialect.insert(table), rows)
 
-    def _write(self, connection: Connection) -> None:
+    def _write(self, connection: Writing) -> None:
         rng, counts = self._rng, self.workload.counts
         while not self.stopping.is_set():
             self.tx += 1
@@ -190,11 +176,11 @@ class Writer(threading.Thread):
                 counts["committed"] += 1
             except RolledBack:
                 counts["rolled_back"] += 1
-            except (errors.DeadlockDetected, errors.LockNotAvailable, errors.UniqueViolation) as refused:
+            except self._dialect.refused as refused:
                 counts[type(refused).__name__] += 1
             self.stopping.wait(rng.expovariate(1 / self.workload.pace.pause))
 
-    def _transaction(self, connection: Connection, rng: random.Random) -> None:
+    def _transaction(self, connection: Writing, rng: random.Random) -> None:
         for _ in range(rng.choice((1, 1, 2, 3, 5, 8, 40))):
             if rng.random() < 0.1:
                 self._savepoint(connection, rng)
@@ -205,7 +191,7 @@ class Writer(threading.Thread):
             self.stopping.wait(rng.random())
         _perhaps_roll_back(rng, 0.1)
 
-    def _savepoint(self, connection: Connection, rng: random.Random) -> None:
+    def _savepoint(self, connection: Writing, rng: random.Random) -> None:
         try:
             with connection.transaction():
                 for _ in range(rng.randrange(1, 4)):
@@ -214,27 +200,27 @@ class Writer(threading.Thread):
         except RolledBack:
             self.workload.counts["savepoints_rolled_back"] += 1
 
-    def _operation(self, connection: Connection, rng: random.Random) -> None:
-        table = rng.choice(TABLES)
+    def _operation(self, connection: Writing, rng: random.Random) -> None:
+        table = rng.choice(self._dialect.tables)
         if not table.versioned:
             self._twins(connection, rng, insert=rng.random() < 0.5, n=rng.randrange(100))
         elif table.truncated and rng.random() < 1 / self.workload.pace.truncate_every:
-            execute(connection, f"TRUNCATE {SCHEMA}.{table.name}")
+            connection.execute(f"TRUNCATE {SCHEMA}.{table.name}")
         elif table.keyless:
             self._keyless(connection, table, rng)
         else:
             self._keyed(connection, table, rng)
 
-    def _keyed(self, connection: Connection, table: CrashTable, rng: random.Random) -> None:
+    def _keyed(self, connection: Writing, table: CrashTable, rng: random.Random) -> None:
         shape = SHAPES[table.name]
         # A third of all work is on few keys, so that writers meet.
         n = rng.randrange(20 if rng.random() < 0.3 else self._keys(shape))
         key, values = shape.key(n), shape.values(rng)
         kind = rng.choices(("upsert", "insert", "update", "delete", "move"), (2, 3, 6, 2, 1))[0]
         if kind == "upsert":
-            connection.execute(_upsert(table), self._row(table, key, values))
+            connection.execute(self._dialect.upsert(table), self._row(table, key, values))
         elif kind == "insert":
-            connection.execute(_insert(table), self._row(table, key, values))
+            connection.execute(self._dialect.insert(table), self._row(table, key, values))
         elif kind == "update":
             some = rng.sample(sorted(values), rng.randrange(1, len(values) + 1))
             self._update(connection, table, key, {name: values[name] for name in some})
@@ -244,7 +230,7 @@ class Writer(threading.Thread):
             new = dict(zip(table.key, shape.key(rng.randrange(self._keys(shape))), strict=True))
             self._update(connection, table, key, new)
 
-    def _keyless(self, connection: Connection, table: CrashTable, rng: random.Random) -> None:
+    def _keyless(self, connection: Writing, table: CrashTable, rng: random.Random) -> None:
         values = SHAPES[table.name].values(rng)
         mine = self.number * 1_000_000 + rng.randrange(self._notes + 1)
         key = (rng.choice((mine, rng.randrange(1, 1000 * self.workload.pace.scale + 1))),)
@@ -252,21 +238,20 @@ class Writer(threading.Thread):
         if kind == "insert":
             self._notes += 1
             key = (self.number * 1_000_000 + self._notes,)
-            connection.execute(_insert(table), self._row(table, key, values))
+            connection.execute(self._dialect.insert(table), self._row(table, key, values))
         elif kind == "update":
             self._update(connection, table, key, values)
         else:
             connection.execute(_delete(table), key)
 
-    def _twins(self, connection: Connection, rng: random.Random, *, insert: bool, n: int) -> None:
+    def _twins(self, connection: Writing, rng: random.Random, *, insert: bool, n: int) -> None:
         a, b = n % 10, rng.choice((None, "x", "y"))
-        one = f"ctid = (SELECT ctid FROM {SCHEMA}.twins WHERE a = %s LIMIT 1 FOR UPDATE SKIP LOCKED)"
         if insert:
             connection.execute(f"INSERT INTO {SCHEMA}.twins VALUES (%s, %s), (%s, %s)", [a, b, a, b])
         elif rng.random() < 0.7:
-            connection.execute(_text(f"DELETE FROM {SCHEMA}.twins WHERE {one}"), [a])
+            connection.execute(self._dialect.twin(f"DELETE FROM {SCHEMA}.twins"), [a])
         else:
-            connection.execute(_text(f"UPDATE {SCHEMA}.twins SET b = %s WHERE {one}"), [b, a])
+            connection.execute(self._dialect.twin(f"UPDATE {SCHEMA}.twins SET b = %s"), [b, a])
 
     def _keys(self, shape: Shape) -> int:
         return shape.keys * self.workload.pace.scale
@@ -276,12 +261,12 @@ class Writer(threading.Thread):
         return [row[name] for name in table.names]
 
     def _update(
-        self, connection: Connection, table: CrashTable, key: Sequence[object], values: Mapping[str, object]
+        self, connection: Writing, table: CrashTable, key: Sequence[object], values: Mapping[str, object]
     ) -> None:
         settings = {**values, "writer": self.number, "tx": self.tx}
         assignments = ", ".join(f"{name} = %s" for name in settings)
         connection.execute(
-            _text(f"UPDATE {SCHEMA}.{table.name} SET {assignments} WHERE {_where(table)}"), [*settings.values(), *key]
+            f"UPDATE {SCHEMA}.{table.name} SET {assignments} WHERE {_where(table)}", [*settings.values(), *key]
         )
 
 
@@ -290,25 +275,9 @@ def _perhaps_roll_back(rng: random.Random, probability: float) -> None:
         raise RolledBack
 
 
-def _insert(table: CrashTable) -> sql.SQL:
-    conflict = "" if table.keyless else " ON CONFLICT DO NOTHING"
-    return _text(f"INSERT INTO {SCHEMA}.{table.name} VALUES ({', '.join(['%s'] * len(table.names))}){conflict}")
-
-
-def _upsert(table: CrashTable) -> sql.SQL:
-    assignments = ", ".join(f"{name} = excluded.{name}" for name in table.names if name not in table.key)
-    places = ", ".join(["%s"] * len(table.names))
-    conflict = f"ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {assignments}"
-    return _text(f"INSERT INTO {SCHEMA}.{table.name} VALUES ({places}) {conflict}")
-
-
-def _delete(table: CrashTable) -> sql.SQL:
-    return _text(f"DELETE FROM {SCHEMA}.{table.name} WHERE {_where(table)}")
+def _delete(table: CrashTable) -> str:
+    return f"DELETE FROM {SCHEMA}.{table.name} WHERE {_where(table)}"
 
 
 def _where(table: CrashTable) -> str:
     return " AND ".join(f"{name} = %s" for name in table.key)
-
-
-def _text(statement: str) -> sql.SQL:
-    return sql.SQL(statement)
