@@ -2,7 +2,7 @@
 
     python benchmarks/startup.py [--rounds 5]
 
-A slot with a backlog of a thousand rows waits; the time runs from the start of `tailrace run` until the reader of the
+A slot with a backlog of rows waits; the time runs from the start of `tailrace run` until the reader of the
 log has a record. The peer of both is `python -c pass`, which is what nobody can save.
 """
 
@@ -24,7 +24,6 @@ from tailrace.demo.postgres import PostgresServer
 from tailrace.log.store.backend import BundledLog
 
 TOPIC = "crash.public.goods"
-ROWS = 1000
 PATIENCE = 120.0
 
 
@@ -55,12 +54,12 @@ def first_event(server: PostgresServer, connection: psycopg.Connection[tuple[obj
 
 def main() -> None:
     """Measure, and publish."""
-    given = subject.parser(__doc__ or "").parse_args()
+    given = subject.parser(__doc__ or "", rows=1000).parse_args()
     with subject.server(given.pg) as server, server.connect() as connection:
         connection.execute(subject.TABLE.format(name="goods"))
         connection.execute(f"CREATE PUBLICATION {subject.SLOT_NAME} FOR TABLE goods")
         connection.execute("SELECT pg_create_logical_replication_slot('base', 'pgoutput')")
-        subject.insert(connection, "goods", 1, ROWS)
+        subject.insert(connection, "goods", 1, given.rows)
         contenders = {
             "python -c pass": partial(command, sys.executable, "-c", "pass"),
             "tailrace --help": partial(command, str(TAILRACE), "--help"),

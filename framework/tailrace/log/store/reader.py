@@ -34,9 +34,9 @@ NO_TOPIC = r"(?!)"
 
 FETCH_BYTES = 1024 * 1024
 """Bytes of segments that one poll hands out, at most about: one full batch."""
-NAP_SECONDS = (0.0002, 0.01)
+NAP_SECONDS = (0.0001, 0.01)
 """Shortest and longest pause between two looks at the bell: each is a system call, 100 of them a second when idle."""
-NAP_SHARE = 0.25
+NAP_SHARE = 1 / 32
 """Of the time since something came: what came a millisecond ago is likely to come a millisecond from now."""
 SCAN_SECONDS = 1.0
 """How often to look for new partitions, and at every watermark, also when the bell is silent: it is a hint."""
