@@ -223,3 +223,13 @@ def test_only_secrets_are_secret(tmp_path: Path) -> None:
         "connectors.shop",
     )
     assert filling.secrets == {"in-a-url", "p%40ss-word", "p@ss-word", "by-variable", "from-a-file", "by-key"}
+
+
+def test_the_salt_of_a_hash_is_a_secret(tmp_path: Path) -> None:
+    rules = {"hash": {"*.ssn": {"algorithm": "sha256", "salt": "${env:PEPPER}"}}}
+    filling = Interpolation(tmp_path, {"PEPPER": "black-pepper"})
+    filled = filling.fill({"columns": rules}, "connectors.shop")
+    assert filling.secrets == {"black-pepper"}
+    written_out = {"columns": {"hash": {"*.ssn": {"algorithm": "sha256", "salt": "in the file"}}}}
+    for tree in (filled, written_out):
+        assert Masker().tree(tree) == {"columns": {"hash": {"*.ssn": {"algorithm": "sha256", "salt": "***"}}}}
