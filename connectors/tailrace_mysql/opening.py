@@ -95,7 +95,7 @@ def open_source(
 
 
 def _tables(config: BinlogConfig, prefix: str, server: ServerFacts) -> Tables:
-    values = Settings(invalid_dates=config.invalid_dates)
+    values = Settings(bigint_unsigned=config.bigint_unsigned, invalid_dates=config.invalid_dates)
     source = SOURCES[server.flavour.name]
     return Tables(ValueSettings(prefix, source, config.unavailable_value, values))
 
