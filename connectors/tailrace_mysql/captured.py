@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from tailrace.event import Table
+from tailrace.core.cutter import Cutter
+from tailrace.event import Change, Table
 from tailrace.schema import UNAVAILABLE
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.table import TableSnapshot
 from tailrace_mysql.event import Images, MalformedEvent, Rows, TableMap
 from tailrace_mysql.header import place
 from tailrace_mysql.order import TableKey
+from tailrace_mysql.origin import MOST_ROWS, BinlogOrigin
 
 
 @dataclass(slots=True)
@@ -22,6 +24,10 @@ class Captured:
     key: TableKey
     """What the snapshot compares rows by."""
     snapshot: TableSnapshot | None = None
+    cutter: Cutter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cutter = Cutter(self.map.widths, self.table.key)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -37,6 +43,13 @@ class Captured:
                 f"rows of {self.table.id} in {place(rows.header, file)}: {error}",
                 hint="the binlog or the connection is damaged",
             ) from error
+
+    def changes(self, rows: Rows, origin: BinlogOrigin, first: int) -> list[Change] | None:
+        """Return the rows of an event as changes, the first of them marked `first`; None where the core cannot."""
+        if rows.partial or rows.width != len(self.map.types) or len(rows.data) > MOST_ROWS:
+            return None
+        images = (rows.present, rows.present_after, rows.data)
+        return self.cutter.changes(Change, self.table, rows.op, images, origin, first)
 
     def keys(self, before: bytes | None, after: bytes | None) -> tuple[Key | None, Key | None]:
         """Return the keys of a row before and after a change, None where there is no row, or no key to be told."""

@@ -381,11 +381,15 @@ class Stream:
         if captured is None:
             return
         transaction = self._current(BinlogPlace(self.file, self.pos - event.header.size))
-        images = captured.images(event, self.file)
-        done = min(max(transaction.skip - transaction.ordinal, 0), len(images))
+        at = event.header.start_pos
+        origin = transaction.origin_of(self._place)
+        changes = None if captured.snapshot is not None else captured.changes(event, origin, mark(at, 0))
+        images = () if changes else captured.images(event, self.file)
+        count = len(changes or images)
+        done = min(max(transaction.skip - transaction.ordinal, 0), count)
         transaction.ordinal += done
-        if done < len(images):
-            self._rows = RowsUnderWay(captured, event.op, images, event.header.start_pos, done)
+        if done < count:
+            self._rows = RowsUnderWay(captured, event.op, images, at, done, changes or ())
 
     def _tell_rows(self, events: list[Event], most: int) -> bool:
         """Tell rows of the event under way; False: the next one has to wait."""

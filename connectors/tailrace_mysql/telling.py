@@ -27,11 +27,13 @@ class RowsUnderWay:
     images: Sequence[Images]
     pos: int
     next: int = 0
+    changes: Sequence[Change] = ()
+    """All rows as changes, in place of `images`, where the snapshot has no say in them."""
 
     @property
     def left(self) -> int:
         """How many rows are to be told."""
-        return len(self.images) - self.next
+        return len(self.changes or self.images) - self.next
 
 
 class Teller:
@@ -45,6 +47,11 @@ class Teller:
     def tell(self, rows: RowsUnderWay, origin: BinlogOrigin, events: list[Event], most: int) -> int:
         """Append changes until there are `most` events; return how many rows were done. Fewer: the next has to wait."""
         begin = rows.next
+        if rows.changes:
+            taken = rows.changes[begin : begin + most - len(events)]
+            events.extend(taken)
+            rows.next += len(taken)
+            return len(taken)
         self._rows = rows
         while rows.left and len(events) < most:
             if not self._told(rows, origin, events):
