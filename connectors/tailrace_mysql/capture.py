@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from tailrace.errors import Fatal, Retriable
 from tailrace.event import Event, Table
+from tailrace.schema import Value
 from tailrace.snapshot.schedule import Snapshot
 from tailrace_mysql import event as binlog
 from tailrace_mysql.captured import Captured
@@ -19,6 +21,7 @@ from tailrace_mysql.declaration import DeclaredTable
 from tailrace_mysql.declared_shape import table_shape
 from tailrace_mysql.history import Applied, History
 from tailrace_mysql.order import table_key
+from tailrace_mysql.schema_change import Statement
 from tailrace_mysql.selection import Selection
 from tailrace_mysql.shape import TableShape, shape_of
 from tailrace_mysql.statement import Dialect
@@ -43,7 +46,7 @@ class Followed:
     dropped: list[str] = field(default_factory=list)
 
 
-SchemaChange = Callable[[binlog.Query, Applied], Sequence[Event]]
+SchemaChange = Callable[[Statement, Applied], Sequence[Event]]
 """Makes the events of the schema-change topic."""
 
 
@@ -56,7 +59,7 @@ class Capture:
     def __init__(
         self, selection: Selection, history: History, make: Tables, dialect: Dialect, names: dict[str, tuple[str, str]],
         *, reads_joined: bool,
-        tell_change: SchemaChange = lambda _query, _applied: (),
+        tell_change: SchemaChange = lambda _statement, _applied: (),
     ) -> None:  # fmt: skip
         self.history = history
         self._selection = selection
@@ -97,8 +100,8 @@ class Capture:
         self._names[table_id] = (database, name)
         return None if declared is None else self._make.of_text(self._shape(declared))
 
-    def follow(self, query: binlog.Query, snapshot: Snapshot) -> Followed:
-        """Follow a statement that may be DDL."""
+    def follow(self, query: binlog.Query, snapshot: Snapshot, source: Callable[[], Mapping[str, Value]]) -> Followed:
+        """Follow a statement that may be DDL; `source` gives its source block."""
         followed = Followed()
         dialect = Dialect(self._dialect.mariadb, self._dialect.version, query.sql_mode)
         truncated = _TRUNCATE.match(query.text)
@@ -114,7 +117,9 @@ class Capture:
         for entry in applied.entries:
             followed.events.append(self.history.message(entry, query.text, milliseconds))
         self._know(applied, snapshot, query.database, followed)
-        followed.events.extend(self._tell_change(query, applied))
+        if applied.entries:
+            statement = Statement(query.text, source(), time.time_ns() // 1_000_000)
+            followed.events.extend(self._tell_change(statement, applied))
         return followed
 
     def _captured(self, described: binlog.TableMap, snapshot: Snapshot) -> Captured | None:

@@ -19,7 +19,7 @@ from tailrace.position import Json, Position
 from tailrace.snapshot.schedule import Snapshot, saved_tables
 from tailrace.snapshot.table import TableSnapshot
 from tailrace.source import Recall
-from tailrace_mysql.capture import Capture
+from tailrace_mysql.capture import Capture, SchemaChange
 from tailrace_mysql.catalog import Catalog, ListedTable
 from tailrace_mysql.chunks import ReadableTable
 from tailrace_mysql.config import BinlogConfig
@@ -32,6 +32,7 @@ from tailrace_mysql.history import History, history_topic
 from tailrace_mysql.origin import SOURCES
 from tailrace_mysql.place import BinlogPlace, PlaceView
 from tailrace_mysql.position import Resume, StreamPosition, from_json
+from tailrace_mysql.schema_change import SchemaChanges
 from tailrace_mysql.selection import Selection
 from tailrace_mysql.server import ServerFacts, binlog_status, read_facts
 from tailrace_mysql.statement import Dialect
@@ -81,8 +82,10 @@ def open_source(
     history = History(connector, lower_case_names=server.get("lower_case_table_names") != "0")
     names: dict[str, tuple[str, str]] = {}
     capture = Capture(
-        selection, history, _tables(config, prefix, server), dialect, names, reads_joined=config.snapshot == "initial"
-    )
+        selection, history, _tables(config, prefix, server), dialect, names,
+        reads_joined=config.snapshot == "initial",
+        tell_change=_schema_changes(config, prefix, server, selection),
+    )  # fmt: skip
     opening = _Opening(config, control, server, catalog, capture, history)
     start, told = opening.place(resume, recall, connector)
     snapshot, readable, added = opening.snapshot(resume)
@@ -98,6 +101,13 @@ def _tables(config: BinlogConfig, prefix: str, server: ServerFacts) -> Tables:
     values = Settings(bigint_unsigned=config.bigint_unsigned, invalid_dates=config.invalid_dates)
     source = SOURCES[server.flavour.name]
     return Tables(ValueSettings(prefix, source, config.unavailable_value, values))
+
+
+def _schema_changes(config: BinlogConfig, prefix: str, server: ServerFacts, selection: Selection) -> SchemaChange:
+    if not config.schema_changes:
+        return lambda _statement, _applied: ()
+    connector = server.flavour.name
+    return SchemaChanges(prefix, connector, SOURCES[connector], selection.captures).events
 
 
 class _Opening:

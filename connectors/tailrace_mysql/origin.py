@@ -101,3 +101,11 @@ class BinlogOrigin:
             *self._head, database, None, *self._times, name, self._server_id, self._gtid, self._file,
             At(shift=ROW_BITS), At(mask=MOST_ROWS), self._thread, None,
         ]  # fmt: skip
+
+    def statement_block(self, place: Place, pos: int) -> dict[str, Value]:
+        """Return the source block of a statement that ends at `pos`; database and table are left to be filled in."""
+        values: list[Value] = [
+            *self._head, "", None, *self._times, None, self._server_id, self._gtid, self._file, pos, 0,
+            self._thread, None,
+        ]  # fmt: skip
+        return {field.name: value for field, value in zip(SOURCES[place.connector].fields, values, strict=True)}

@@ -80,12 +80,12 @@ _OTHER = 1111
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement as the stream met it: `source` are the values of the source block, `ts_ms` is now."""
+    """A statement as the stream met it: `source` are the values of the source block but database and tables."""
 
     ddl: str
-    database: str
     source: Mapping[str, Value]
     ts_ms: int
+    """Now."""
 
 
 class SchemaChanges:
@@ -123,8 +123,9 @@ class SchemaChanges:
         if not told and not databases:
             return []
         database = databases[0] if databases else told[0].database
+        tables = ",".join(dict.fromkeys(entry.table or "" for entry in told)) or None
         value: dict[str, Value] = {
-            "source": dict(statement.source),
+            "source": {**statement.source, "db": database, "table": tables},
             "ts_ms": statement.ts_ms,
             "databaseName": database,
             "schemaName": None,

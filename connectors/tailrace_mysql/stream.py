@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from tailrace.errors import Fatal
 from tailrace.event import Change, Event
@@ -28,7 +29,7 @@ from tailrace_mysql.origin import Place, mark
 from tailrace_mysql.place import BinlogPlace, rank, widened
 from tailrace_mysql.position import Branch, StreamPosition
 from tailrace_mysql.sentence import Kind, changed_table, sentence
-from tailrace_mysql.telling import RowsUnderWay, Teller
+from tailrace_mysql.telling import RowsUnderWay, Teller, rows_under_way
 from tailrace_mysql.transaction import Executed, Transaction
 
 
@@ -318,7 +319,8 @@ class Stream:
             transaction.ordinal += 1
             if transaction.ordinal <= transaction.skip:
                 return
-        followed = self._capture.follow(query, self._snapshot)
+        origin = transaction.origin_of(self._place)
+        followed = self._capture.follow(query, self._snapshot, partial(origin.statement_block, self._place, self.pos))
         for table in followed.reshaped:
             self._teller.reshaped(table)
         for table in followed.dropped:
@@ -381,15 +383,10 @@ class Stream:
         if captured is None:
             return
         transaction = self._current(BinlogPlace(self.file, self.pos - event.header.size))
-        at = event.header.start_pos
-        origin = transaction.origin_of(self._place)
-        changes = None if captured.snapshot is not None else captured.changes(event, origin, mark(at, 0))
-        images = () if changes else captured.images(event, self.file)
-        count = len(changes or images)
-        done = min(max(transaction.skip - transaction.ordinal, 0), count)
-        transaction.ordinal += done
-        if done < count:
-            self._rows = RowsUnderWay(captured, event.op, images, at, done, changes or ())
+        rows = rows_under_way(captured, event, transaction.origin_of(self._place), self.file)
+        rows.next = min(max(transaction.skip - transaction.ordinal, 0), rows.left)
+        transaction.ordinal += rows.next
+        self._rows = rows if rows.left else None
 
     def _tell_rows(self, events: list[Event], most: int) -> bool:
         """Tell rows of the event under way; False: the next one has to wait."""

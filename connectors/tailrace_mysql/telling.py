@@ -14,7 +14,7 @@ from tailrace.snapshot.schedule import Snapshot
 from tailrace.snapshot.table import EMIT
 from tailrace.snapshot.window import TORN
 from tailrace_mysql.captured import Captured
-from tailrace_mysql.event import Images, RowOp
+from tailrace_mysql.event import Images, RowOp, Rows
 from tailrace_mysql.origin import BinlogOrigin, mark
 
 
@@ -34,6 +34,14 @@ class RowsUnderWay:
     def left(self) -> int:
         """How many rows are to be told."""
         return len(self.changes or self.images) - self.next
+
+
+def rows_under_way(captured: Captured, event: Rows, origin: BinlogOrigin, file: str) -> RowsUnderWay:
+    """Return the rows of an event; as changes already, where the stream alone tells of their table."""
+    at = event.header.start_pos
+    changes = None if captured.snapshot is not None else captured.changes(event, origin, mark(at, 0))
+    images = () if changes else captured.images(event, file)
+    return RowsUnderWay(captured, event.op, images, at, changes=changes or ())
 
 
 class Teller:

@@ -15,7 +15,15 @@ from tailrace_mysql.schema_change import SchemaChanges, Statement
 from tailrace_mysql.statement import Dialect
 from unit.codec.numbers import Numbers
 
-SOURCE = Schema("struct", "io.debezium.connector.mysql.Source", fields=(Field("file", Schema("string")),))
+SOURCE = Schema(
+    "struct",
+    "io.debezium.connector.mysql.Source",
+    fields=(
+        Field("file", Schema("string")),
+        Field("db", Schema("string")),
+        Field("table", Schema("string", optional=True)),
+    ),
+)
 
 
 class Told:
@@ -27,7 +35,7 @@ class Told:
 
     def __call__(self, ddl: str) -> list[Message]:
         applied = self.history.apply(ddl, "shop", Dialect())
-        return list(self.changes.events(Statement(ddl, "shop", {"file": "binlog.1"}, 5), applied))
+        return list(self.changes.events(Statement(ddl, {"file": "binlog.1"}, 5), applied))
 
     def kinds(self, ddl: str) -> list[tuple[str, str, bool]]:
         """Type, table and whether the table is told, of each change."""
@@ -58,6 +66,7 @@ def test_tables_are_told_column_by_column() -> None:
         "CREATE TABLE t (id bigint unsigned AUTO_INCREMENT PRIMARY KEY, name varchar(20) NOT NULL DEFAULT 'x',"
         " price decimal(10,2), state enum('a','b''c'), made timestamp(3) NULL, place point) CHARSET latin1 COMMENT 'c'"
     )
+    assert message.value["source"] == {"file": "binlog.1", "db": "shop", "table": "t"}
     (change,) = cast("list[Any]", message.value["tableChanges"])
     table = change["table"]
     assert (table["defaultCharsetName"], table["primaryKeyColumnNames"], table["comment"]) == ("latin1", ["id"], "c")
