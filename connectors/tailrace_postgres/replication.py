@@ -109,8 +109,9 @@ class Replication:
         return received
 
     def _drain(self, received: list[Received], most: int, most_bytes: int) -> None:
+        """Read on as long as reading brings something: what one read brings, 16 KiB, is few of the larger rows."""
         get = self._pgconn.get_copy_data
-        size, fresh = 0, False
+        size, read = 0, -1
         while True:
             got, taken = drain(get, received, most, most_bytes - size)
             size += taken
@@ -121,11 +122,11 @@ class Replication:
                 received.append(self._keep_alive(data))
             elif length < 0:
                 raise self._ended()
-            elif fresh:
+            elif len(received) == read:
                 return
             else:
+                read = len(received)
                 self._pgconn.consume_input()
-                fresh = True
 
     def hold(self) -> None:
         """Nothing is received for now, by our own choice: that is not the server's silence."""
