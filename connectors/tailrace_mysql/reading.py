@@ -281,8 +281,9 @@ class Reading:
             self._snapshot.emit(chunk, self._key(reader, rows[-1]), emitted)
         else:
             self._snapshot.emit(chunk, (), emitted)
-        # The stream is at the view's place or beyond it.
-        self._snapshot.passed(reader.cut)
+        if done or chunk.table.key:
+            # The stream is at the view's place or beyond it. A table without a key has no place to go on from.
+            self._snapshot.passed(reader.cut)
 
     def _changes(self, reader: ChunkReader, chunk: Chunk, rows: list[bytes], *, done: bool) -> list[Change]:
         assert reader.table is not None
