@@ -33,7 +33,7 @@ LOAD_PLUGINS = """
 from importlib.metadata import entry_points
 import tailrace
 groups = ["tailrace.sources", "tailrace.log_backends"]
-print(*sorted(point.load().__name__ for group in groups for point in entry_points(group=group)))
+print(*sorted(point.name for group in groups for point in entry_points(group=group) if point.load()))
 print(tailrace.__file__)
 """
 
@@ -67,8 +67,8 @@ class Environment:
         """Check command and plug-ins; return where the package was imported from."""
         assert "Usage" in run([self.bin / "tailrace", "--help"], self.folder)
         loaded, imported = run([self.bin / "python", "-c", LOAD_PLUGINS], self.folder).splitlines()
-        assert {"BundledLog", "PostgresSource"} <= set(loaded.split())
-        assert loaded.split() == sorted(point.rpartition(":")[2] for group in GROUPS for point in group.values())
+        assert {"bundled", "mysql", "postgres"} <= set(loaded.split())
+        assert loaded.split() == sorted(name for group in GROUPS for name in group)
         return Path(imported)
 
 
