@@ -82,8 +82,9 @@ def test_every_batch_has_a_position_inside_a_transaction_too(postgres: Database)
         capture.run(lambda: len(capture.changes) == 11)
         assert None not in capture.positions
         ordinals = [position["ordinal"] for position in capture.positions if position]
-        assert ordinals[:3] == [1, 2, 3]
-        confirms = {position["confirm"] for position in capture.positions[:9] if position}
+        first = ordinals.index(1)  # before it there may be word of the snapshot's end
+        assert ordinals[first : first + 3] == [1, 2, 3]
+        confirms = {position["confirm"] for position in capture.positions[first : first + 9] if position}
         assert len(confirms) == 1  # the slot must not move into a transaction
 
 
@@ -180,7 +181,7 @@ def stop_while_streaming(server: PostgresServer, capture: Capture) -> None:
         capture.run(lambda: False)
     capture.source.close()
     thread.join()
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 30  # wal_sender_timeout, after which the server gives up, is 60 s
 
 
 def test_a_huge_transaction_passes_in_flat_memory(postgres: Database) -> None:
