@@ -178,6 +178,8 @@ class MysqlServer:
     def hold(self) -> None:
         """Let the server stand still, connections open: to a client it is deaf and mute."""
         os.kill(self.pid, signal.SIGSTOP)
+        # Its threads stop one by one; this returns when all have.
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def go_on(self) -> None:
         """End `hold`."""

@@ -126,7 +126,7 @@ def test_an_unknown_plug_in_lists_the_installed_ones(run: Run, tmp_path: Path, s
     assert code == 2
     assert err.splitlines() == [
         'error: connectors.shop.type: no source named "postgre" is installed, did you mean "postgres"?',
-        "hint: installed are: lines, postgres",
+        "hint: installed are: lines, mariadb, mysql, postgres",
     ]
     file.write_text("connectors: {shop: {type: lines, file: x}}\nsinks: {lake: {type: archive, topics: ['*']}}")
     assert "installed are: atomic, copy" in run("run", file)[2]
