@@ -19,6 +19,7 @@ import structlog
 from tailrace.core.copytext import row_changes
 from tailrace.errors import Fatal
 from tailrace.event import Change, Event
+from tailrace.snapshot.marker import mark_ends
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.schedule import Snapshot
 from tailrace.snapshot.table import Chunk, TableSnapshot
@@ -263,7 +264,11 @@ class Reading:
             return 0
         assert reader.table is not None
         changes = self._changes(reader, chunk, rows, done=done)
-        self._mark(changes, chunk.table, reader, last_of_table=done and chunk.upper is None)
+        origin = self._origin(reader)
+        mark_ends(
+            self._snapshot, chunk.table, changes, lambda marker: origin(snapshot=marker),
+            last_of_table=done and chunk.upper is None,
+        )  # fmt: skip
         events.extend(changes)
         self._count(reader, chunk, rows, len(changes), done=done)
         if done:
@@ -316,17 +321,6 @@ class Reading:
     def _origin(self, reader: ChunkReader) -> Callable[..., BinlogOrigin]:
         assert reader.view is not None
         return functools.partial(BinlogOrigin, self._place, time=reader.read_at, file=reader.view.file)
-
-    def _mark(self, changes: list[Change], of: TableSnapshot, reader: ChunkReader, *, last_of_table: bool) -> None:
-        """Say of the first and the last rows that they are."""
-        origin = self._origin(reader)
-        if changes and of.rows == 0:
-            changes[0].origin = origin(snapshot="first_in_data_collection")
-        if changes and last_of_table:
-            others = (other.complete for other in self._snapshot.tables.values() if other is not of)
-            changes[-1].origin = origin(snapshot="last" if all(others) else "last_in_data_collection")
-        if changes and self._snapshot.rows == 0:
-            changes[0].origin = origin(snapshot="first")
 
     def _hang_up(self, reader: ChunkReader) -> None:
         reader.connection.close()

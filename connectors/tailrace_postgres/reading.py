@@ -10,6 +10,7 @@ import structlog
 from tailrace.core.copytext import row_changes
 from tailrace.errors import Fatal
 from tailrace.event import Change, Event, Table
+from tailrace.snapshot.marker import mark_ends
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.schedule import Snapshot
 from tailrace.snapshot.table import Chunk, TableSnapshot
@@ -197,13 +198,7 @@ class Reading:
         assert reader.view is not None
         origin = functools.partial(ChunkOrigin, self._place, time=reader.read_at)
         changes = row_changes(Change, table, lines, origin(marker="true"), reader.view.high)
-        if lines and of.rows == 0:
-            changes[0].origin = origin(marker="first_in_data_collection")
-        if lines and last_of_table:
-            others = (other.complete for other in self._snapshot.tables.values() if other is not of)
-            changes[-1].origin = origin(marker="last" if all(others) else "last_in_data_collection")
-        if lines and self._snapshot.rows == 0:
-            changes[0].origin = origin(marker="first")
+        mark_ends(self._snapshot, of, changes, lambda marker: origin(marker=marker), last_of_table=last_of_table)
         return changes
 
     def _hang_up(self, reader: ChunkReader) -> None:
