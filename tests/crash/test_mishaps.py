@@ -247,7 +247,8 @@ def test_a_database_that_is_away_is_waited_for(server: PostgresServer, make_work
 def test_a_second_worker_on_the_same_log_is_refused(server: PostgresServer, make_worker: MakeWorker) -> None:
     worker = make_worker(server.dsn())
     worker.start()
-    wait_for(lambda: bool(worker.task_pids()), worker)
+    # A task's process is there before the worker has the lock.
+    wait_for(lambda: "worker started" in worker.last_words(), worker)
     done = tailrace("run", str(worker.config))
     assert done.returncode == 1
     assert "pid" in done.stderr
