@@ -7,7 +7,9 @@ import signal
 import hypothesis
 import pytest
 
+from servers import kafka as kafka_servers
 from servers import mysql as mysql_servers
+from servers.kafka import kafka, kafka_cluster, shared_kafka, start_kafka
 from servers.mysql import (
     binlog_database,
     binlog_server,
@@ -23,14 +25,18 @@ from servers.postgres import header, postgres, postgres_server, shared_servers, 
 __all__ = [
     "binlog_database",
     "binlog_server",
+    "kafka",
+    "kafka_cluster",
     "mariadb",
     "mariadb_server",
     "mysql",
     "mysql_server",
     "postgres",
     "postgres_server",
+    "shared_kafka",
     "shared_mysql_servers",
     "shared_servers",
+    "start_kafka",
     "start_mysql",
     "start_postgres",
 ]
@@ -51,7 +57,7 @@ def pytest_configure() -> None:
 
 
 def pytest_report_header() -> list[str]:
-    return [*header(), *mysql_servers.header()]
+    return [*header(), *mysql_servers.header(), *kafka_servers.header()]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,3 +67,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("postgres")
         if mysql_servers.FIXTURES & fixtures:
             item.add_marker("mysql")
+        if kafka_servers.FIXTURES & fixtures:
+            item.add_marker("kafka")
