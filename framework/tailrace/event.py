@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from tailrace.core.change import ChangeFields
 from tailrace.core.plan import At as At  # noqa: PLC0414 - part of the vocabulary
@@ -236,3 +236,18 @@ class Record:
         self.headers = headers
         self.partition = partition
         """None: chosen by the hash of the key, as Kafka's default partitioner does."""
+
+
+class StoredRecord(NamedTuple):
+    """A record and where it rests.
+
+    A tuple, not a frozen dataclass: one is made for every record read, and making it takes a sixth of the time.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Generic, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
+from tailrace.errors import BadRecord
 from tailrace.position import Position
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
@@ -47,6 +50,34 @@ class PlainSink(Protocol[T_contra]):
 
     def close(self) -> None:
         """Release everything; safe after a failed `open`, and twice."""
+
+
+@runtime_checkable
+class Rejecting(Protocol[T_co]):
+    """A sink that can hand back one item that its destination will never take, and go on with the others."""
+
+    def reject_with(self, reject: Callable[[T_co, BadRecord], None]) -> None:
+        """Take what carries out the sink's `errors` setting; called once, before `open`.
+
+        The sink calls `reject` for an item that it leaves out: while it writes or flushes, or in `commit` before
+        anything is durable there. It raises where the setting is to fail, and the sink lets that pass; where it
+        returns, the item is cared for: a dead letter is durable before the position behind it is.
+        """
+
+
+@runtime_checkable
+class Repositioning(Protocol):
+    """A sink that keeps its position in its destination, and can tell and change it for `tailrace offsets`.
+
+    Both are called on a sink that is not open, and connect by themselves.
+    """
+
+    def position(self, task: str) -> Position | None:
+        """Return the position of the last commit, as `open` would, without becoming the writer."""
+        ...
+
+    def set_position(self, task: str, position: Position | None) -> None:
+        """Replace the position; None: begin anew. Raises `Retriable` while a writer is at work."""
 
 
 class OffsetStore(Protocol):
@@ -95,6 +126,23 @@ class SinkConfig(BaseModel):
 
     type: str
     topics: list[str] = Field(min_length=1, description="globs of the topics to load")
+    start: Literal["earliest", "latest"] | datetime = Field(
+        "earliest", description="where to begin without a position; a time is UTC unless it says otherwise"
+    )
+    errors: Literal["fail", "skip", "dead_letter"] = Field(
+        "fail", description="what to do with a record that cannot be decoded, or that the destination refuses"
+    )
+    dead_letter_topic: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="where `errors: dead_letter` writes; <sink>.dead-letter if not set",
+    )
+    restart_delay: PositiveFloat | None = Field(
+        None, description="seconds before the first restart, which doubles with each further; the worker's if not set"
+    )
+    restart_delay_max: PositiveFloat | None = Field(
+        None, description="longest wait in seconds between restarts; the worker's if not set"
+    )
     commit_interval: PositiveFloat = Field(0.5, description="longest time in seconds between commits under load")
     commit_bytes: int = Field(16 * 1024 * 1024, gt=0, description="most bytes between commits under load")
 
@@ -105,5 +153,5 @@ class SinkPlugin(Protocol[T_contra]):
     Config: ClassVar[type[SinkConfig]]
 
     def __call__(self, name: str, config: SinkConfig) -> Sink[T_contra] | PlainSink[T_contra]:
-        """Build the sink `name`, of stored records; does no I/O."""
+        """Build the sink `name`, of `tailrace.codec.delivery.Delivery` items; does no I/O."""
         ...

@@ -7,6 +7,7 @@ import json
 import math
 import struct
 import tempfile
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -17,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.codec.avro_envelope import frame
-from tailrace.codec.avro_schema import avro_schema
+from tailrace.codec.avro_schema import avro_schema, no_default
 from tailrace.codec.avro_values import for_reading
 from tailrace.codec.avro_writer import UNFIT, writer
+from tailrace.codec.connect_schema import connect_schema, schema_of_json
 from tailrace.codec.decimals import decimal_of, integer_bytes, unscaled_bytes, variable_decimal_of, variable_scale
 from tailrace.codec.decoder import Decoder, plain
 from tailrace.codec.encoder import ChangeEncoder
@@ -149,6 +151,26 @@ def test_fastavro_writes_the_same_bytes_and_reads_the_same_values(row: tuple[Sch
     fastavro.schemaless_writer(stream, parsed, raw(schema, value))
     assert octets == stream.getvalue()
     assert alike(fastavro.schemaless_reader(io.BytesIO(octets), parsed, None), raw(schema, value))
+
+
+@given(rows())
+@settings(max_examples=300, deadline=None)
+def test_schemas_come_back_from_the_registry_and_from_beside_the_json(row: tuple[Schema, dict[str, Value]]) -> None:
+    schema, _ = row
+    expected = repr(as_written(schema))
+    assert repr(connect_schema(json.loads(json.dumps(avro_schema(schema))))) == expected
+    assert repr(schema_of_json(json.loads(dump(json_schema(schema))))) == expected
+
+
+def as_written(schema: Schema) -> Schema:
+    """A default of null is none, and decimals come back as `normal` has them."""
+    return replace(
+        schema,
+        default=MISSING if no_default(schema) else normal(schema, schema.default),
+        fields=tuple(Field(field.name, as_written(field.schema)) for field in schema.fields),
+        items=None if schema.items is None else as_written(schema.items),
+        parameters=dict(schema.parameters),
+    )
 
 
 @pytest.fixture(scope="module")

@@ -30,12 +30,14 @@ def show(config: ConfigArgument, *, as_json: JsonOption = False) -> None:
     """
     from tailrace.cli.output import emit, emit_json
 
-    positions = _positions(config).all()
+    found = _positions(config)
+    positions = found.all()
     if as_json:
         emit_json(positions)
         return
     for name, position in positions.items():
-        emit(f"{name}  {json.dumps(position) if position is not None else '-'}")
+        unknown = found.unknown.get(name)
+        emit(f"{name}  {json.dumps(position) if position is not None else '-' if unknown is None else f'? {unknown}'}")
 
 
 @app.command("set")
@@ -90,4 +92,6 @@ def _positions(config: Path) -> Positions:
     from tailrace.runtime.positions import Positions
 
     quiet_logs()
-    return Positions(load_settings(config, only_log=True))
+    settings = load_settings(config, only_log=True)
+    # A sink may keep its position in its destination, and need its password to be asked.
+    return Positions(load_settings(config, only_sinks=True) if settings.sinks else settings)

@@ -74,5 +74,6 @@ def _remarks(task: TaskState) -> list[str]:
     if task.next_attempt is not None:
         remarks.append(f"next attempt at {task.next_attempt:%H:%M:%S} UTC")
     if task.bad_records:
-        remarks.append(f"{task.bad_records} events could not be encoded, and were passed over")
+        what = "events could not be encoded" if task.kind == "source" else "records were refused"
+        remarks.append(f"{task.bad_records} {what}, and were passed over")
     return remarks + [f"warning: {warning}" for warning in task.warnings]

@@ -71,11 +71,11 @@ class Settings:
         return f"Settings({self.file}, {masker.tree({name: _plain(block) for name, block in blocks.items()})})"
 
 
-def load_settings(file: Path, *, only_log: bool = False) -> Settings:
+def load_settings(file: Path, *, only_log: bool = False, only_sinks: bool = False) -> Settings:
     """Read a config file; raises `ConfigError` for whatever is wrong outside of the plug-ins' own keys.
 
     `only_log` leaves the placeholders of connectors and sinks alone: who looks into the log needs no password of a
-    database for it.
+    database for it. `only_sinks` leaves those of connectors alone.
     """
     file = file.expanduser().absolute()
     document = read_document(file)
@@ -84,11 +84,12 @@ def load_settings(file: Path, *, only_log: bool = False) -> Settings:
         if key not in known:
             raise ConfigError(f"{file}: {unknown_key(key, known, '')}")
     interpolation = Interpolation(file.parent)
+    left_alone = {"connectors", "sinks"} if only_log else {"connectors"} if only_sinks else set()
 
     def block(key: str, default: object) -> object:
         value = document.get(key)
         value = default if value is None else value
-        return value if only_log and key in {"connectors", "sinks"} else interpolation.fill(value, key)
+        return value if key in left_alone else interpolation.fill(value, key)
 
     settings = Settings(
         file=file,

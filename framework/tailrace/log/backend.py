@@ -4,32 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from tailrace.codec.registry import Registry
 from tailrace.errors import Fatal
 from tailrace.event import Record
+from tailrace.event import StoredRecord as StoredRecord  # noqa: PLC0414 - it was here first
 from tailrace.position import Position
 from tailrace.sink import Sink
 from tailrace.source import Source
 
 Start: TypeAlias = "Literal['earliest', 'latest'] | int"
 """Where a reader without a position begins; a number is a time, in milliseconds since 1970."""
-
-
-class StoredRecord(NamedTuple):
-    """A record and where it rests.
-
-    A tuple, not a frozen dataclass: one is made for every record read, and making it takes a sixth of the time.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)

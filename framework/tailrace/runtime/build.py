@@ -8,24 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from tailrace.codec.delivery import Delivery, DeliveryDecoder
 from tailrace.codec.encoder import ChangeEncoder
 from tailrace.config.settings import Block, Settings
 from tailrace.errors import ConfigError
-from tailrace.log.backend import LogBackend, TakesBlocks
+from tailrace.log.backend import LogBackend, Start, TakesBlocks
+from tailrace.runtime.dead_letter import DeadLetters, LetteredOffsets
 from tailrace.runtime.logs import LogSettings
 from tailrace.runtime.offsets import FileOffsets
 from tailrace.runtime.plugins import find_plugin, plugin_config
 from tailrace.runtime.recollection import recall
+from tailrace.runtime.rejection import DeliveryStage, LetteredSink, Rejections
 from tailrace.runtime.stage import BadRecords, ChangeStage
 from tailrace.runtime.state import Kind
 from tailrace.runtime.task import Pace
-from tailrace.sink import OffsetsBeside, Sink, SinkConfig
+from tailrace.sink import OffsetsBeside, OffsetStore, PlainSink, Rejecting, Sink, SinkConfig
 from tailrace.source import Recalling, Source, SourceConfig
 from tailrace.transform import Transform
 
@@ -45,6 +49,9 @@ class TaskSpec(BaseModel):
     secrets: frozenset[str] = frozenset()
     until_current: bool = False
     stop_timeout: float = 30.0
+    restart_delay: float | None = None
+    restart_delay_max: float | None = None
+    """Seconds; None: the worker's."""
     logging: LogSettings = LogSettings()
 
     @property
@@ -70,6 +77,20 @@ class Task:
     bad_records: Callable[[], int]
 
 
+def task_spec(settings: Settings, kind: Kind, name: str) -> TaskSpec:
+    """Return the spec of one task with nothing but what its plug-in needs."""
+    return TaskSpec(
+        name=name,
+        kind=kind,
+        block=dict((settings.connectors if kind == "source" else settings.sinks)[name]),
+        log=dict(settings.log),
+        folder=settings.folder,
+        worker_folder=worker_folder(settings),
+        secrets=settings.secrets,
+        stop_timeout=settings.worker.stop_timeout,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a worker is to run."""
@@ -85,35 +106,25 @@ def plan_worker(
 ) -> Plan:
     """Check every block of `settings` and return the tasks, all or only the named; raises `ConfigError`."""
     folder = worker_folder(settings)
-    blocks: list[tuple[Kind, str, Block]] = [
-        *(("source", name, block) for name, block in settings.connectors.items()),
-        *(("sink", name, block) for name, block in settings.sinks.items()),
-    ]
+    update = {"until_current": until_current, "logging": logging or LogSettings()}
     specs = [
-        TaskSpec(
-            name=name,
-            kind=kind,
-            block=dict(block),
-            log=dict(settings.log),
-            folder=settings.folder,
-            worker_folder=folder,
-            secrets=settings.secrets,
-            until_current=until_current,
-            stop_timeout=settings.worker.stop_timeout,
-            logging=logging or LogSettings(),
-        )
-        for kind, name, block in blocks
+        *(task_spec(settings, "source", name) for name in settings.connectors),
+        *(task_spec(settings, "sink", name) for name in settings.sinks),
     ]
+    specs = [spec.model_copy(update=update) for spec in specs]
     if not specs:
         raise ConfigError(f"{settings.file}: nothing to run", hint="name at least one connector under connectors:")
     _check_prefixes({spec.name: source_config(spec) for spec in specs if spec.kind == "source"})
-    for spec in specs:
-        if spec.kind == "sink":
-            sink_config(spec)
+    specs = [_with_delays(spec, sink_config(spec)) if spec.kind == "sink" else spec for spec in specs]
     if missing := [name for name in only if name not in {spec.name for spec in specs}]:
         known = ", ".join(spec.name for spec in specs)
         raise ConfigError(f"no connector named {', '.join(missing)} in {settings.file}", hint=f"there are: {known}")
     return Plan(settings, folder, [spec for spec in specs if not only or spec.name in only])
+
+
+def _with_delays(spec: TaskSpec, config: SinkConfig) -> TaskSpec:
+    delays = {"restart_delay": config.restart_delay, "restart_delay_max": config.restart_delay_max}
+    return spec.model_copy(update=delays)
 
 
 def log_config(block: Block, folder: Path, secrets: frozenset[str] = frozenset()) -> Any:
@@ -198,20 +209,56 @@ def _source_task(spec: TaskSpec) -> Task:
     )
 
 
+def build_sink(spec: TaskSpec, config: SinkConfig) -> Sink[Delivery] | PlainSink[Delivery]:
+    """Return the sink alone, as its package made it: what `tailrace check` and `tailrace offsets` need."""
+    sink: Sink[Delivery] | PlainSink[Delivery] = find_plugin("tailrace.sinks", spec.block, spec.path)(spec.name, config)
+    return sink
+
+
+def keeps_position(sink: object) -> bool:
+    """Whether a sink commits, and so keeps its position itself; one that can only flush has it kept beside."""
+    return hasattr(sink, "commit")
+
+
 def _sink_task(spec: TaskSpec) -> Task:
     config = sink_config(spec)
     log = build_log(spec.log, spec.folder, spec.secrets)
-    made = find_plugin("tailrace.sinks", spec.block, spec.path)(spec.name, config)
-    # A sink that can commit keeps its position itself; one that can only flush has it kept beside.
-    sink: Sink[Any] = made if hasattr(made, "commit") else OffsetsBeside(made, sink_offsets(spec.worker_folder))
+    topic = config.dead_letter_topic or f"{spec.name}.dead-letter"
+    letters = DeadLetters(log.writer, spec.name, topic) if config.errors == "dead_letter" else None
+    rejections = Rejections(spec.name, config.errors, letters)
+    made = build_sink(spec, config)
+    if isinstance(made, Rejecting):
+        made.reject_with(rejections)
+    sink = _committing(made, sink_offsets(spec.worker_folder), letters)
     return Task(
-        source=log.reader(config.topics),
-        stage=lambda records: records,
-        sink=sink,
+        source=log.reader(config.topics, start=_start(config.start)),
+        stage=DeliveryStage(
+            DeliveryDecoder(log.registry()),
+            rejections,
+            decoding=config.errors != "fail" and not isinstance(made, Rejecting),
+        ),
+        sink=sink if letters is None else LetteredSink(sink, rejections, letters, at_once=keeps_position(made)),
         pace=Pace(config.commit_interval, config.commit_bytes),
         warnings=list,
-        bad_records=lambda: 0,
+        bad_records=lambda: rejections.count,
     )
+
+
+def _committing(made: Any, offsets: OffsetStore, letters: DeadLetters | None) -> Sink[Delivery]:
+    if keeps_position(made):
+        sink: Sink[Delivery] = made
+        return sink
+    return OffsetsBeside(made, offsets if letters is None else LetteredOffsets(offsets, letters))
+
+
+def _start(start: str | datetime) -> Start:
+    match start:
+        case datetime():
+            return int((start if start.tzinfo else start.replace(tzinfo=UTC)).timestamp() * 1000)
+        case "latest":
+            return "latest"
+        case _:
+            return "earliest"
 
 
 def sink_offsets(folder: Path) -> FileOffsets:

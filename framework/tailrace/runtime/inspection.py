@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from tailrace.errors import TailraceError
-from tailrace.runtime.build import TaskSpec, build_source, build_task, log_config, source_config
+from tailrace.runtime.build import TaskSpec, build_sink, build_source, log_config, sink_config, source_config
 from tailrace.source import Checking, Finding
 
 
@@ -30,7 +30,7 @@ def inspect_log(spec: TaskSpec) -> list[Finding]:
 def inspect_task(spec: TaskSpec) -> list[Finding]:
     """Build the plug-in and have it check its server, if it can; an error that it raises is a fault."""
     try:
-        plugin = build_source(spec, source_config(spec)) if spec.kind == "source" else build_task(spec).sink
+        plugin = _source(spec) if spec.kind == "source" else build_sink(spec, sink_config(spec))
         if not isinstance(plugin, Checking):
             return [
                 Finding(ok=True, what=f"settings of {spec.type} {spec.kind} are valid; it has no checks of its own")
@@ -38,3 +38,7 @@ def inspect_task(spec: TaskSpec) -> list[Finding]:
         return list(plugin.check())
     except TailraceError as error:
         return [Finding(ok=False, what=error.message, mend=error.hint)]
+
+
+def _source(spec: TaskSpec) -> object:
+    return build_source(spec, source_config(spec))

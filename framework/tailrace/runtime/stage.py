@@ -1,4 +1,7 @@
-"""What lies between a database and the log: transforms, the encoder, and the fate of events that neither can take."""
+"""What lies between a database and the log: transforms, the encoder, and the fate of events that neither can take.
+
+What lies between the log and a destination is `runtime/rejection.py`.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,9 @@ class Ward:
         """False after a stop in which the process had to be killed or failed."""
         self._settings = settings
         self._policy = RestartPolicy(
-            delay=settings.restart_delay, delay_max=settings.restart_delay_max, limit=settings.restart_limit
+            delay=spec.restart_delay or settings.restart_delay,
+            delay_max=spec.restart_delay_max or settings.restart_delay_max,
+            limit=settings.restart_limit,
         )
         self._stopping_at: float | None = None
         self._finished = False

@@ -134,7 +134,7 @@ class Copy:
         self.pending = []
 
     def write(self, items):
-        self.pending += [f"{item.topic} {item.offset}" for item in items]
+        self.pending += [f"{item.record.topic} {item.record.offset}" for item in items]
 
     def flush(self):
         with self.config.file.open("a") as out:
