@@ -7,8 +7,10 @@ import signal
 import hypothesis
 import pytest
 
+from servers import apicurio
 from servers import kafka as kafka_servers
 from servers import mysql as mysql_servers
+from servers.apicurio import registry_server
 from servers.kafka import kafka, kafka_cluster, shared_kafka, start_kafka
 from servers.mysql import (
     binlog_database,
@@ -33,6 +35,7 @@ __all__ = [
     "mysql_server",
     "postgres",
     "postgres_server",
+    "registry_server",
     "shared_kafka",
     "shared_mysql_servers",
     "shared_servers",
@@ -57,7 +60,7 @@ def pytest_configure() -> None:
 
 
 def pytest_report_header() -> list[str]:
-    return [*header(), *mysql_servers.header(), *kafka_servers.header()]
+    return [*header(), *mysql_servers.header(), *kafka_servers.header(), *apicurio.header()]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,3 +72,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("mysql")
         if kafka_servers.FIXTURES & fixtures:
             item.add_marker("kafka")
+        if apicurio.FIXTURES & fixtures:
+            item.add_marker("java")

@@ -19,7 +19,7 @@ from tailrace.codec.envelope import envelope_schema, key_schema
 from tailrace.codec.json_converter import json_writer
 from tailrace.codec.json_envelope import JsonEnvelope, JsonForm, JsonWrap
 from tailrace.codec.plan import TablePlan
-from tailrace.codec.registry import IncompatibleSchema, RegisteredSchema, Registry
+from tailrace.codec.registry import IncompatibleSchema, Part, RegisteredSchema, Registry
 from tailrace.codec.row import REFUSED
 from tailrace.errors import BadRecord, Fatal
 from tailrace.event import Change, Event, Message, Record, Table
@@ -113,8 +113,8 @@ class ChangeEncoder:
         tombstones = self._config.tombstones
         plan: _Plan
         if self._config.format == "avro":
-            key_id = None if key is None else self._register(f"{table.topic}-key", key)
-            value_id = self._register(f"{table.topic}-value", envelope)
+            key_id = None if key is None else self._register(table.topic, "key", key)
+            value_id = self._register(table.topic, "value", envelope)
             avro = AvroEnvelope(table.source, key_id=key_id, value_id=value_id)
             plan = TablePlan(table, AvroForm(), avro, tombstones=tombstones)
             if self._core is not None:
@@ -131,8 +131,9 @@ class ChangeEncoder:
         for table in same[: -_PLANS_OF_A_TOPIC + 1]:
             del self._plans[table]
 
-    def _register(self, subject: str, schema: Schema) -> int:
+    def _register(self, topic: str, part: Part, schema: Schema) -> int:
         avro = avro_schema(schema)
+        subject = self._registry.subject(topic, part, avro)
         try:
             registered = self._registry.register(subject, avro)
         except IncompatibleSchema as error:
@@ -164,13 +165,13 @@ class ChangeEncoder:
     def _new_message_plan(self, message: Message) -> _MessagePlan:
         return _MessagePlan(
             message,
-            self._serializer(f"{message.topic}-key", message.key_schema),
-            self._serializer(f"{message.topic}-value", message.value_schema),
+            self._serializer(message.topic, "key", message.key_schema),
+            self._serializer(message.topic, "value", message.value_schema),
         )
 
-    def _serializer(self, subject: str, schema: Schema) -> Serialize:
+    def _serializer(self, topic: str, part: Part, schema: Schema) -> Serialize:
         if self._config.format == "avro":
-            head, write = frame(self._register(subject, schema)), writer(schema)
+            head, write = frame(self._register(topic, part, schema)), writer(schema)
             return lambda value: head + write(value)
         wrap = JsonWrap(schema, with_schema=self._config.format == "json_schema")
         convert = json_writer(schema)

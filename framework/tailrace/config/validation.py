@@ -96,9 +96,11 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 def _from_folder(config: M, folder: Path) -> M:
     """Take relative paths from the config file's folder: a service manager starts workers in `/`."""
-    moved = {
-        name: folder / value.expanduser()
-        for name in type(config).model_fields
-        if isinstance(value := getattr(config, name), Path)
-    }
+    moved: dict[str, object] = {}
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, Path):
+            moved[name] = folder / value.expanduser()
+        elif isinstance(value, BaseModel) and (inner := _from_folder(value, folder)) is not value:
+            moved[name] = inner
     return config.model_copy(update=moved) if moved else config
