@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.codec.avro_envelope import frame
-from tailrace.codec.avro_schema import avro_schema, no_default
+from tailrace.codec.avro_schema import avro_schema, no_default, value_of_default
 from tailrace.codec.avro_values import for_reading
 from tailrace.codec.avro_writer import UNFIT, writer
 from tailrace.codec.connect_schema import connect_schema, schema_of_json
@@ -166,7 +166,7 @@ def as_written(schema: Schema) -> Schema:
     """A default of null is none, and decimals come back as `normal` has them."""
     return replace(
         schema,
-        default=MISSING if no_default(schema) else normal(schema, schema.default),
+        default=MISSING if no_default(schema) else normal(schema, value_of_default(schema)),
         fields=tuple(Field(field.name, as_written(field.schema)) for field in schema.fields),
         items=None if schema.items is None else as_written(schema.items),
         parameters=dict(schema.parameters),

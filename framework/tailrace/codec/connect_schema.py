@@ -159,6 +159,8 @@ def _with_properties(found: Schema, schema: Mapping[str, object]) -> Schema:
 
 def _value(schema: Schema, default: object) -> Value:
     """Return a default out of the JSON that `avro_schema` writes."""
+    if default is None:
+        return None
     match schema.type:
         case "float32":
             value: Value = _single(float(cast("str", default)))
@@ -182,10 +184,7 @@ def _value(schema: Schema, default: object) -> Value:
 def _struct(schema: Schema, default: Mapping[str, object]) -> Value:
     if schema.name == VARIABLE_SCALE_DECIMAL:
         return variable_decimal_of(cast("int", default["scale"]), str(default["value"]).encode("latin-1"))
-    return {
-        field.name: None if default[field.name] is None else _value(field.schema, default[field.name])
-        for field in schema.fields
-    }
+    return {field.name: _value(field.schema, default[field.name]) for field in schema.fields}
 
 
 def _of_json(schema: Mapping[str, object]) -> Schema:
