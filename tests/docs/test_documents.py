@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer
 import typer.main
+import yaml
 
 from docs.blocks import PLACEHOLDER, ROOT, Block, blocks, commands, documents, missing_files
 from docs.reference import references
@@ -23,6 +24,8 @@ assert issubclass(UsageError, Exception)
 
 CONFIGS = [block for block in blocks("yaml") if "connectors:" in block.text]
 EXAMPLES = sorted(ROOT.glob("deploy/examples/*.yaml"))
+CHART = ROOT / "deploy/helm/tailrace"
+CHARTS = sorted(CHART.glob("ci/*-values.yaml"))
 
 
 def load(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
@@ -43,9 +46,19 @@ def test_an_example_loads(example: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert load(example.read_text(encoding="utf-8"), tmp_path, monkeypatch)
 
 
+@pytest.mark.parametrize("values", CHARTS, ids=lambda path: path.name)
+def test_what_a_chart_configures_loads(values: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, own = (yaml.safe_load(file.read_text(encoding="utf-8")) for file in (CHART / "values.yaml", values))
+    assert own.keys() <= base.keys()
+    config = base["config"] | own["config"]
+    log = base["config"]["log"] | config["log"]  # as helm merges them
+    assert load(yaml.safe_dump(config | {"log": log}), tmp_path, monkeypatch)
+
+
 def test_there_are_configurations_to_load() -> None:
     assert CONFIGS
     assert EXAMPLES
+    assert CHARTS
 
 
 @pytest.mark.parametrize(("place", "command"), commands())
@@ -57,7 +70,24 @@ def test_a_command_in_a_document_exists(place: str, command: str) -> None:
         case ["make", *targets]:
             makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
             assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
-        case ["pip" | "git" | "cd" | "export" | "psql" | "ls" | "cat" | "python3", *_]:
+        case [
+            "docker"
+            | "helm"
+            | "kubectl"
+            | "systemctl"
+            | "install"
+            | "useradd"
+            | "deploy/check"
+            | "pip"
+            | "git"
+            | "cd"
+            | "export"
+            | "psql"
+            | "ls"
+            | "cat"
+            | "python3",
+            *_,
+        ]:
             pass
         case _:
             pytest.fail(f"{place}: no test knows the command {words[0]}")
