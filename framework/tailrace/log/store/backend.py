@@ -11,8 +11,9 @@ from tailrace.errors import Fatal
 from tailrace.event import Record
 from tailrace.log.backend import PartitionInfo, Start, StoredRecord
 from tailrace.log.store import disk
+from tailrace.log.store.committed import last_state, open_journal, read_watermark
 from tailrace.log.store.cursor import PartitionCursor
-from tailrace.log.store.journal import Journal, TaskLock, read_state
+from tailrace.log.store.journal import TaskLock
 from tailrace.log.store.layout import Layout, Place
 from tailrace.log.store.openfiles import OpenFiles
 from tailrace.log.store.owned import partition_count
@@ -20,7 +21,6 @@ from tailrace.log.store.reader import FETCH_BYTES, BundledReader, OnMissing, Sub
 from tailrace.log.store.segment import log_path, segment_bases, segment_size
 from tailrace.log.store.settings import BundledLogConfig
 from tailrace.log.store.timestamps import offset_at
-from tailrace.log.store.watermark import read_watermark
 from tailrace.log.store.writer import BundledWriter
 from tailrace.position import Position
 from tailrace.sink import Sink
@@ -86,7 +86,7 @@ class BundledLog:
 
     def positions(self) -> Mapping[str, Position | None]:
         """Return the position of the last commit of every task."""
-        states = {task: read_state(self.layout.journal(task)) for task in self.layout.tasks()}
+        states = {task: last_state(self.layout, task) for task in self.layout.tasks()}
         return {task: state.position if state else None for task, state in states.items()}
 
     def set_position(self, task: str, position: Position | None) -> None:
@@ -102,7 +102,7 @@ class BundledLog:
                 raise Fatal(
                     f"set the position of task {task}: it runs as process {lock.holder()}", hint="stop the worker first"
                 )
-            journal = Journal(folder, task)
+            journal = open_journal(self.layout, task)
             journal.state.position = position
             journal.start()
             journal.close()

@@ -8,12 +8,12 @@ is looked up or changed.
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
 
 from tailrace.errors import Retriable
 from tailrace.log.store import disk
+from tailrace.log.store.committed import open_journal
 from tailrace.log.store.end import MAX_OFFSET, START, End, later
-from tailrace.log.store.journal import Journal, JournalState, TaskLock
+from tailrace.log.store.journal import JournalState, TaskLock
 from tailrace.log.store.layout import Layout, Place
 from tailrace.log.store.ownership import Owner, read_owner, write_owner
 from tailrace.log.store.recovery import settle, survivors
@@ -41,18 +41,18 @@ def claim(layout: Layout, place: Place, task: str, state: JournalState) -> End:
                 hint="give one of the two another topic_prefix, or stop the other first to take its topics over",
             )
         try:
-            return _take(place, owner, task, _durable_state(journal, owner.task))
+            return _take(place, owner, task, _durable_state(layout, owner.task))
         finally:
             lock.release()
 
 
-def _durable_state(folder: Path, task: str) -> JournalState:
+def _durable_state(layout: Layout, task: str) -> JournalState:
     """Return the state of a stopped task, made durable as the task itself would at its next start.
 
     Its last process may have died before the sync of a commit. To keep one partition's part of that commit, while a
     power cut takes back the rest, would tear it apart.
     """
-    with closing(Journal(folder, task)) as journal:
+    with closing(open_journal(layout, task)) as journal:
         journal.start()
         return journal.state
 

@@ -13,11 +13,11 @@ import structlog
 
 from tailrace.errors import TailraceError
 from tailrace.log.store import disk
+from tailrace.log.store.committed import read_watermark
 from tailrace.log.store.compaction import Compaction
 from tailrace.log.store.layout import Layout, Place
 from tailrace.log.store.retention import expire
 from tailrace.log.store.settings import BundledLogConfig
-from tailrace.log.store.watermark import read_watermark
 
 log = structlog.get_logger()
 

@@ -15,12 +15,12 @@ from tailrace.errors import Fatal
 from tailrace.log.backend import OffsetsGone, StoredRecord
 from tailrace.log.store import disk
 from tailrace.log.store.batch import HEADER_SIZE, BatchHeader, check_crc, decode_batch, read_header
+from tailrace.log.store.committed import read_watermark
 from tailrace.log.store.index import locate
 from tailrace.log.store.layout import Layout, Place
 from tailrace.log.store.openfiles import OpenFiles
 from tailrace.log.store.record import CorruptBatch
 from tailrace.log.store.segment import SegmentFile, check_place, damaged, log_path, segment_bases, segment_size
-from tailrace.log.store.watermark import read_watermark
 
 
 class PartitionCursor:

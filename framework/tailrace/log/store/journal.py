@@ -4,6 +4,8 @@ Segment files as in a topic's partition. The key of each record is the task, the
 
     {"position": …,                           where the source resumes, null after a reset
      "ends": {"shop.public.orders-0": [next offset, segment, size, last batch], …},
+     "data": {"shop.public.orders-0": [first offset, byte, seal], …},
+                                              batches that were not durable before this record was written
      "full": true}                            the ends of all partitions; else only of those that this commit moved
 
 Every segment begins with a full record, and gets its name when that is durable, so that only the last one is needed
@@ -30,6 +32,7 @@ from tailrace.log.store.batch import MAGIC, check_crc, decode_batch, encode_batc
 from tailrace.log.store.end import End
 from tailrace.log.store.record import BlockBuilder, CorruptBatch
 from tailrace.log.store.segment import check_place, log_path, segment_bases
+from tailrace.log.store.stretch import Stretch
 from tailrace.position import Position
 
 SEGMENT_BYTES = 256 * 1024
@@ -51,15 +54,41 @@ _MEND = (
 
 @dataclass(slots=True)
 class JournalState:
-    """What the last commit said: the position, and the ends of all partitions. `next_offset` is the journal's own."""
+    """What the last commit said: the position, and the ends of all partitions. `next_offset` is the journal's own.
+
+    `data` are the batches without which the last commit did not happen; then the state is `before()`.
+    """
 
     position: Position | None = None
     ends: dict[str, End] = field(default_factory=dict)
     next_offset: int = 0
+    data: Mapping[str, Stretch] = field(default_factory=dict)
+    former: Former | None = None
+
+    def before(self) -> JournalState:
+        """Return what the commit before the last one said; only where the last one has `data`."""
+        assert self.former is not None
+        ends = {name: end for name, end in self.ends.items() if name not in self.former.ends}
+        return JournalState(self.former.position, ends | self.former.known(), self.former.next_offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """What the last commit replaced; None: the end of a partition that the journal did not have."""
+
+    position: Position | None
+    ends: Mapping[str, End | None]
+    next_offset: int
+
+    def known(self) -> dict[str, End]:
+        """Return the ends that there were."""
+        return {name: end for name, end in self.ends.items() if end is not None}
 
 
 def read_state(folder: Path) -> JournalState | None:
     """Return the state as of the last whole record, None where there is no journal yet; needs no lock.
+
+    Whether that commit happened is not decided here: `committed.last_state` does.
 
     Raises `Fatal` where a record that was durable is damaged.
     """
@@ -102,12 +131,16 @@ def _apply(state: JournalState | None, records: list[StoredRecord], next_offset:
     for record in records:
         content = json.loads(record.value or b"")
         ends = {name: End.from_json(numbers) for name, numbers in content["ends"].items()}
+        data = {name: Stretch.from_json(numbers) for name, numbers in content.get("data", {}).items()}
         if content.get("full"):
             state = JournalState(content["position"], ends)
         elif state is None:
             raise CorruptBatch("segment does not begin with a full record")
+        elif not data.keys() <= ends.keys():
+            raise CorruptBatch("data without an end")
         else:
-            state.position = content["position"]
+            state.former = Former(state.position, {name: state.ends.get(name) for name in ends}, state.next_offset)
+            state.position, state.data = content["position"], data
             state.ends.update(ends)
     if state is None:
         raise CorruptBatch("batch without a record")
@@ -188,19 +221,24 @@ class TaskLock:
 class Journal:
     """The journal of a running task; whoever makes one holds the `TaskLock`."""
 
-    def __init__(self, folder: Path, task: str) -> None:
+    def __init__(self, folder: Path, task: str, state: JournalState) -> None:
         self._folder = folder
         self._task = task
         self._fd = -1
         self._path = folder
         self._size = 0
         self._limit = 0
-        self.state = read_state(folder) or JournalState()
+        self.state = state
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the next `append` is one record more in the present segment."""
+        return self._size < self._limit
 
     def start(self) -> None:
         """Begin a segment with all that is known, durable whatever the fsync policy; needed before `append`."""
         base = self.state.next_offset
-        batch = self._encode(self.state.ends, full=True)
+        batch = self._encode(self.state.ends, {}, full=True)
         path = log_path(self._folder, base)
         draft = path.with_suffix(DRAFT)
         self.close()
@@ -216,18 +254,29 @@ class Journal:
             if old != base:
                 disk.remove(log_path(self._folder, old))
 
-    def append(self, position: Position | None, ends: Mapping[str, End], *, sync: bool = True) -> None:
-        """Commit: `position`, and `ends` of the partitions that moved. Returns when it is durable."""
+    def append(
+        self,
+        position: Position | None,
+        ends: Mapping[str, End],
+        data: Mapping[str, Stretch] | None = None,
+        *,
+        sync: bool = True,
+    ) -> None:
+        """Commit: `position`, and `ends` of the partitions that moved. Returns when it is durable.
+
+        With `data`, which need not be durable yet, there must be room; the commit has happened after `sync`, and once
+        all of that is durable too.
+        """
         self.state.position = position
         self.state.ends.update(ends)
-        if self._size >= self._limit:
+        if not self.has_room:
             self.start()
             return
-        batch = self._encode(ends, full=False)
+        batch = self._encode(ends, data or {}, full=False)
         disk.write_at(self._fd, batch, self._size, self._path)
         self._size += len(batch)
         if sync:
-            disk.sync(self._fd, self._path)
+            self.sync()
 
     def sync(self) -> None:
         """Make durable what was appended without."""
@@ -239,11 +288,13 @@ class Journal:
             os.close(self._fd)
             self._fd = -1
 
-    def _encode(self, ends: Mapping[str, End], *, full: bool) -> bytes:
+    def _encode(self, ends: Mapping[str, End], data: Mapping[str, Stretch], *, full: bool) -> bytes:
         content: dict[str, object] = {
             "position": self.state.position,
             "ends": {name: end.to_json() for name, end in ends.items()},
         }
+        if data:
+            content["data"] = {name: stretch.to_json() for name, stretch in data.items()}
         if full:
             content["full"] = True
         block = BlockBuilder()

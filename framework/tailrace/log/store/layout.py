@@ -90,6 +90,10 @@ class Layout:
         name = quote(task, safe=" @+=,")
         return self.positions / (name.replace(".", "%2E") if name in {".", ".."} else name)
 
+    def folder(self, name: str) -> Path:
+        """Return the folder of a partition by its name, `<topic>-<partition>`."""
+        return self.topics / name
+
     def tasks(self) -> list[str]:
         """Return the tasks that have a journal, sorted."""
         try:

@@ -14,6 +14,7 @@ from tailrace.log.store.openfiles import OpenFiles, limit
 from tailrace.log.store.partition import PartitionAppender
 from tailrace.log.store.partitioner import partition_of
 from tailrace.log.store.settings import BundledLogConfig
+from tailrace.log.store.stretch import Stretch
 
 
 class OwnedPartitions:
@@ -80,3 +81,9 @@ def partition_count(layout: Layout, config: BundledLogConfig, topic: str) -> int
 def ends(appenders: Iterable[PartitionAppender]) -> dict[str, End]:
     """Return the ends of partitions by name, as a journal keeps them."""
     return {appender.place.name: appender.end() for appender in appenders}
+
+
+def stretches(appenders: Iterable[PartitionAppender]) -> dict[str, Stretch]:
+    """Return what was appended to partitions since the last commit, by name, as a journal keeps it."""
+    found = {appender.place.name: appender.stretch() for appender in appenders}
+    return {name: stretch for name, stretch in found.items() if stretch is not None}

@@ -22,6 +22,7 @@ from tailrace.log.store.openfiles import OpenFiles
 from tailrace.log.store.record import RecordBlock
 from tailrace.log.store.segment import SegmentFile, log_path
 from tailrace.log.store.settings import TopicSettings
+from tailrace.log.store.stretch import Stretch, sealed
 from tailrace.log.store.watermark import Watermark
 
 BATCH_BYTES = 1024 * 1024
@@ -55,6 +56,8 @@ class PartitionAppender:
         self._index: IndexWriter | None = None
         self._unsynced = False
         self._new_files = False
+        self._committed = end.next_offset, end.size
+        self._seal = 0  # of the batches since then
 
     def add(self, record: Record) -> int:
         """Take one record into memory; return the bytes it takes. Full batches are appended at once."""
@@ -92,6 +95,7 @@ class PartitionAppender:
             self._roll()
         disk.write_parts_at(self._fd, batch, self._size, self._path)
         self._unsynced = True
+        self._seal = sealed(self._seal, batch[0])
         last_offset = self._next_offset + block.count - 1
         assert self._index is not None  # _open made it
         self._index.note(last_offset, self._size, size, block.timestamps[1])
@@ -112,8 +116,18 @@ class PartitionAppender:
         """Return the end as it is after everything appended so far."""
         return End(self._next_offset, self._base, self._size, self._last_batch)
 
+    def is_new(self) -> bool:
+        """Return whether there are files that would be lost without a sync of their folder."""
+        return self._new_files
+
+    def stretch(self) -> Stretch | None:
+        """Return what was appended since the last commit, all of it to one file; None where that is nothing."""
+        first, at = self._committed
+        return Stretch(first, at, self._seal) if first != self._next_offset else None
+
     def publish(self) -> None:
         """Show everything appended so far to readers; only after the end is durable in the journal."""
+        self._committed, self._seal = (self._next_offset, self._size), 0
         self._watermark.write(self._next_offset)
         if self._fd < 0:  # parked, and so not counted among the open files
             self._watermark.close()

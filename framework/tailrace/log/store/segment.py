@@ -56,6 +56,18 @@ def segment_size(path: Path) -> int:
         return 0
 
 
+def sync_segment(folder: Path, base: int) -> None:
+    """Make a segment durable, before something is built on it by others than its writer."""
+    path = log_path(folder, base)
+    fd = disk.open_existing(path)
+    if fd is None:  # a cleaner removed it meanwhile: then it was durable
+        return
+    try:
+        disk.sync(fd, path)
+    finally:
+        os.close(fd)
+
+
 def damaged(path: Path, position: int, offset: int, reason: str) -> Fatal:
     """Return the error for committed bytes that cannot be read."""
     return Fatal(

@@ -6,10 +6,10 @@ import os
 
 from tailrace.log.store import disk
 from tailrace.log.store.batch import decode_batch
+from tailrace.log.store.committed import read_watermark
 from tailrace.log.store.index import locate_time
 from tailrace.log.store.layout import Layout, Place
 from tailrace.log.store.segment import SegmentFile, log_path, segment_bases
-from tailrace.log.store.watermark import read_watermark
 
 
 def offset_at(layout: Layout, place: Place, timestamp: int) -> int:

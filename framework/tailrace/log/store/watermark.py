@@ -4,8 +4,8 @@
                  Crc     uint32  CRC-32C of the offset
 
 The file is a hint: written in place after a commit is durable in the journal, so never ahead of it, and not forced to
-the disk itself. Where it cannot be read the watermark is computed from the owner's journal. Nothing is decided here
-about who may write.
+the disk itself. Where it cannot be read the watermark is computed from the owner's journal (`committed.py`). Nothing is
+decided here about who may write.
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ from pathlib import Path
 import google_crc32c
 
 from tailrace.log.store import disk
-from tailrace.log.store.journal import read_state, sync_journal
-from tailrace.log.store.layout import Layout, Place
-from tailrace.log.store.ownership import read_owner
 
 _OFFSET = struct.Struct(">q")
 _CRC = struct.Struct(">I")
@@ -85,25 +82,6 @@ def write_hint(folder: Path, offset: int) -> None:
     """Publish a watermark, once."""
     with closing(Watermark(folder)) as watermark:
         watermark.write(offset)
-
-
-def read_watermark(layout: Layout, place: Place) -> int:
-    """Return the watermark of a partition: the hint, or what the owner's journal says."""
-    hint = read_hint(place.folder)
-    return computed_watermark(layout, place) if hint is None else hint
-
-
-def computed_watermark(layout: Layout, place: Place) -> int:
-    """Return the watermark from the owner's journal."""
-    owner = read_owner(place.folder)
-    if owner is None:
-        return 0
-    journal = layout.journal(owner.task)
-    # what is not on the disk yet might still be lost, and must not be seen before
-    sync_journal(journal)
-    state = read_state(journal)
-    end = state.ends.get(place.name) if state else None
-    return max(owner.end.next_offset, end.next_offset if end else 0)
 
 
 class Bell:

@@ -8,7 +8,7 @@ commit or the state after it, for all partitions at once. The argument: docs/dec
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from tailrace.codec.encoded import EncodedRecords
@@ -17,9 +17,10 @@ from tailrace.event import Record
 from tailrace.log.store import disk
 from tailrace.log.store.barrier import SyncBarrier
 from tailrace.log.store.claim import recover
+from tailrace.log.store.committed import open_journal
 from tailrace.log.store.journal import Journal, TaskLock
 from tailrace.log.store.layout import Layout
-from tailrace.log.store.owned import OwnedPartitions, ends
+from tailrace.log.store.owned import OwnedPartitions, ends, stretches
 from tailrace.log.store.partition import PartitionAppender
 from tailrace.log.store.record import RecordBlock
 from tailrace.log.store.settings import BundledLogConfig
@@ -123,7 +124,7 @@ class _Session:
         disk.make_directory(self._layout.topics)
         self._resources.callback(self._lock.release)
         self._lock.acquire()
-        self._journal = Journal(folder, self._task)
+        self._journal = open_journal(self._layout, self._task)
         self._resources.callback(self._journal.close)
         # the last process may have died before its sync: readers are shown only what can no longer be lost
         self._journal.start()
@@ -168,15 +169,22 @@ class _Session:
         appender.append(block)
 
     def commit(self, position: Position) -> None:
-        """Write data, then journal, then watermarks; each only when the one before is durable."""
+        """Make data and journal durable, then show them by the watermarks.
+
+        The journal comes after the data, or beside it with what tells whether the data is there.
+        """
         if not self._touched and position == self._journal.state.position:
             return
         self._flush()
         self._unsynced |= self._touched
         due = self._sync_is_due()
-        if due:
-            self._sync_partitions()
-        self._journal.append(position, ends(self._touched), sync=due)
+        if due and self._may_sync_at_once():
+            self._journal.append(position, ends(self._touched), stretches(self._touched), sync=False)
+            self._sync([self._journal.sync])
+        else:
+            if due:
+                self._sync([])
+            self._journal.append(position, ends(self._touched), sync=due)
         for appender in self._touched:
             appender.publish()
         if self._touched:
@@ -186,7 +194,7 @@ class _Session:
     def settle(self) -> None:
         """At an orderly end: make durable what was committed since the last interval, and write the indexes."""
         if self._unsynced and self._fsync != "never":
-            self._sync_partitions()
+            self._sync([])
             self._journal.sync()
         self._partitions.settle()
 
@@ -204,7 +212,15 @@ class _Session:
             return self._fsync == "commit"
         return time.monotonic() - self._synced_at >= self._fsync
 
-    def _sync_partitions(self) -> None:
-        self._barrier.sync(self._unsynced)
+    def _may_sync_at_once(self) -> bool:
+        """Whether one wait will do for data and journal: not where files are new, or other commits' data waits, too."""
+        return (
+            self._fsync == "commit"
+            and self._journal.has_room
+            and not any(appender.is_new() for appender in self._touched)
+        )
+
+    def _sync(self, also: Sequence[Callable[[], None]]) -> None:
+        self._barrier.run([*also, *(appender.sync for appender in self._unsynced)])
         self._unsynced.clear()
         self._synced_at = time.monotonic()
