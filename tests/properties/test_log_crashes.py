@@ -21,11 +21,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.errors import TailraceError
-from tailrace.log.store import barrier, recovery
+from tailrace.log.store import barrier, committed, recovery
 from tailrace.log.store import claim as claim_module
 from tailrace.log.store.end import End
 from tailrace.log.store.journal import Journal
 from tailrace.log.store.partition import PartitionAppender
+from tailrace.log.store.stretch import Stretch
 from tailrace.log.store.writer import BundledWriter
 from unit.log.power_cut import Killed, Machine
 from unit.log.stage import TOPIC, make_log, numbers, record, stored
@@ -197,6 +198,21 @@ def stories_of_every_step(cuts: Sequence[bool], seeds: Sequence[int]) -> Iterato
         yield Story(TRANSACTIONS, [kill, kill], [cut, cut], seed)
 
 
+SMALL: Transactions = [[(0, 31), (1, 31)], [(0, 40), (1, 31)], [(1, 61)], [(0, 31), (1, 40)], [(0, 50)]]
+"""They fit into one segment, so that data and journal are synced at once."""
+
+
+def stories_of_a_start_cut_short() -> Iterator[Story]:
+    """Yield stories in which a commit is killed on its way, and the power goes soon after the next start."""
+    for kill, cut in itertools.product(range(24, 64, 2), range(4, 40, 3)):
+        yield Story(SMALL, [kill, cut], [False, True], kill + cut)
+
+
+def test_a_start_after_a_kill_may_be_cut_short() -> None:
+    for story in stories_of_a_start_cut_short():
+        check(story)
+
+
 @pytest.mark.parametrize("cut", [False, True], ids=["killed", "power cut"])
 def test_a_crash_at_every_single_step(cut: bool) -> None:
     for story in stories_of_every_step([cut], [1]):
@@ -207,8 +223,22 @@ def never_syncs_data(appender: PartitionAppender) -> None:
     """Leave the data in the cache."""
 
 
-def never_syncs_the_journal(real: Callable[..., None]) -> Callable[..., None]:
-    return lambda self, position, ends, *, sync=True: real(self, position, ends, sync=False)
+def never_syncs_the_journal(journal: Journal) -> None:
+    """Leave the commit in the cache."""
+
+
+def takes_every_file_for_durable(appender: PartitionAppender) -> bool:
+    """Sync a new file's folder beside the journal."""
+    return False
+
+
+def trusts_the_journal(folder: Path, stretch: Stretch, end: End) -> bool:
+    """Take a commit for whole, whatever there is of its data."""
+    return True
+
+
+def builds_on_what_can_be_lost(folder: Path, stretch: Stretch, end: End) -> None:
+    """Leave the data of a commit that another process did not finish as it is."""
 
 
 def publishes_before_the_commit(real: Callable[..., None]) -> Callable[..., None]:
@@ -237,7 +267,10 @@ def never_tells_readers_at_open(folder: Path, offset: int) -> None:
 
 MUTANTS = [
     (PartitionAppender, "sync", never_syncs_data),
-    (Journal, "append", never_syncs_the_journal(Journal.append)),
+    (Journal, "sync", never_syncs_the_journal),
+    (PartitionAppender, "is_new", takes_every_file_for_durable),
+    (committed, "is_whole", trusts_the_journal),
+    (committed, "write_again", builds_on_what_can_be_lost),
     (PartitionAppender, "flush", publishes_before_the_commit(PartitionAppender.flush)),
     (recovery, "_cut", never_cuts),
     (PartitionAppender, "sync", syncs_no_folder(PartitionAppender.sync)),
@@ -248,6 +281,6 @@ MUTANTS = [
 @pytest.mark.parametrize(("owner", "name", "mutant"), MUTANTS, ids=[f"{each[1]} {n}" for n, each in enumerate(MUTANTS)])
 def test_a_broken_rule_is_found_out(owner: object, name: str, mutant: object) -> None:
     with mock.patch.object(owner, name, mutant), pytest.raises((AssertionError, TailraceError)):
-        told = list(stories_of_every_step([False, True], [1, 2]))
+        told = [*stories_of_every_step([False, True], [1, 2]), *stories_of_a_start_cut_short()]
         for story in random.Random(4).sample(told, len(told)):
             check(story)
