@@ -23,6 +23,7 @@ from tailrace.event import Record
 from tailrace.log.store import barrier, disk
 from tailrace.log.store import claim as claim_module
 from tailrace.log.store.journal import JournalState, read_state
+from tailrace.log.store.layout import Layout
 from tailrace.log.store.writer import BundledWriter
 from unit.log.power_cut import Killed, Machine
 from unit.log.stage import TIME, TOPIC, make_log, stored
@@ -158,8 +159,8 @@ def at_other_steps(story: list[Turn], seed: int) -> list[tuple[list[Turn], int]]
 
 
 def test_a_former_owner_whose_journal_is_not_durable_is_found_out() -> None:
-    def as_it_is(folder: Path, task: str) -> JournalState:
-        return read_state(folder) or JournalState()
+    def as_it_is(layout: Layout, task: str) -> JournalState:
+        return read_state(layout.journal(task)) or JournalState()
 
     with pytest.raises((AssertionError, Fatal)), mock.patch.object(claim_module, "_durable_state", as_it_is):
         for each in TORN_APART:
