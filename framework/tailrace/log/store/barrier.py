@@ -11,6 +11,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TypeAlias
 
+from tailrace.errors import Fatal, TailraceError
+
 THREADS = 8
 
 Sync: TypeAlias = Callable[[], None]
@@ -25,7 +27,7 @@ class SyncBarrier:
     def __init__(self) -> None:
         self._threads: list[Thread] = []
         self._requests: SimpleQueue[Sync | None] = SimpleQueue()
-        self._answers: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._answers: SimpleQueue[TailraceError | None] = SimpleQueue()
 
     def run(self, syncs: Sequence[Sync]) -> None:
         """Return when all of them are done; raises the first error, when no thread is at work any more."""
@@ -40,9 +42,11 @@ class SyncBarrier:
             self._threads.append(thread)
         for sync in others:
             self._requests.put(sync)
-        answers = [_outcome(first)]
-        # all of them: after an error files are closed, which no thread may still be syncing
-        answers += [self._answers.get() for _ in others]
+        try:
+            first()
+        finally:
+            # all of them: after an error files are closed, which no thread may still be syncing
+            answers = [self._answers.get() for _ in others]
         for error in answers:
             if error is not None:
                 raise error
@@ -56,15 +60,13 @@ class SyncBarrier:
         self._threads.clear()
 
 
-def _serve(requests: SimpleQueue[Sync | None], answers: SimpleQueue[BaseException | None]) -> None:
+def _serve(requests: SimpleQueue[Sync | None], answers: SimpleQueue[TailraceError | None]) -> None:
     while (sync := requests.get()) is not None:
-        answers.put(_outcome(sync))
-
-
-def _outcome(sync: Sync) -> BaseException | None:
-    """Return what a sync raised: it is for the thread that waits."""
-    try:
-        sync()
-    except BaseException as error:  # noqa: BLE001
-        return error
-    return None
+        answer: TailraceError | None = Fatal("sync of the log: a bug ended its thread", hint="stderr has the traceback")
+        try:
+            sync()
+            answer = None
+        except TailraceError as error:  # for the thread that waits
+            answer = error
+        finally:
+            answers.put(answer)
