@@ -77,7 +77,7 @@ def test_a_command_in_a_document_exists(place: str, command: str) -> None:
             | "systemctl"
             | "install"
             | "useradd"
-            | "deploy/check"
+            | "check"
             | "pip"
             | "git"
             | "cd"
