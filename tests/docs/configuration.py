@@ -33,7 +33,11 @@ BLOCKS: list[tuple[str, str, type[BaseModel]]] = [
         MysqlConfig,
     ),
     ("`worker:`", "How tasks are watched, restarted and stopped.", WorkerSettings),
-    ("`server:`", "The worker's HTTP API. The block may be there already; nothing listens yet.", ServerSettings),
+    (
+        "`server:`",
+        "The worker's HTTP API: `server: {}` serves it, and without the block nothing listens.",
+        ServerSettings,
+    ),
 ]
 
 WORDS: dict[Any, str] = {

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from registry.served import Served
 from servers.apicurio import free_port
 from servers.registry_gate import Authority, Gate
 from tailrace.codec.registry import IncompatibleSchema, UnknownSchema
@@ -31,14 +32,24 @@ def client(url: str | list[str], **settings: object) -> ConfluentRegistry:
     return ConfluentRegistry(SchemaRegistryConfig.model_validate({"url": url, **settings}))
 
 
+@pytest.fixture(params=["apicurio", "tailrace"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Somebody else's registry, and ours."""
+    if request.param == "tailrace":
+        served: Served = request.getfixturevalue("api")
+        return served.url
+    address: str = request.getfixturevalue("registry_server")
+    return address
+
+
 @pytest.fixture
 def subject() -> str:
     """A subject of the test's own, with characters that a URL has to quote."""
     return f"shop/ä {next(_numbers)}-value"
 
 
-def test_what_is_registered_is_there_for_others(registry_server: str, subject: str) -> None:
-    one, other = client(registry_server), client(registry_server)
+def test_what_is_registered_is_there_for_others(url: str, subject: str) -> None:
+    one, other = client(url), client(url)
     first = one.register(subject, record("a"))
     assert (first.subject, first.version) == (subject, 1)
     assert other.register(subject, record("a")) == first
@@ -50,17 +61,17 @@ def test_what_is_registered_is_there_for_others(registry_server: str, subject: s
         (1, first.id, record("a")),
         (2, second.id, record("a", "b", default=True)),
     ]
-    assert client(registry_server).by_id(first.id) == record("a")
+    assert client(url).by_id(first.id) == record("a")
 
 
-def test_the_same_schema_has_one_id_under_every_subject(registry_server: str, subject: str) -> None:
-    registry = client(registry_server)
+def test_the_same_schema_has_one_id_under_every_subject(url: str, subject: str) -> None:
+    registry = client(url)
     mine = record("a", name=f"R{next(_numbers)}")
     assert registry.register(f"{subject}-1", mine).id == registry.register(f"{subject}-2", mine).id
 
 
-def test_what_there_is_not_is_said(registry_server: str, subject: str) -> None:
-    registry = client(registry_server)
+def test_what_there_is_not_is_said(url: str, subject: str) -> None:
+    registry = client(url)
     with pytest.raises(UnknownSchema, match="no subject shop"):
         registry.versions(subject)
     with pytest.raises(UnknownSchema, match="no schema with id 999999"):
@@ -68,8 +79,8 @@ def test_what_there_is_not_is_said(registry_server: str, subject: str) -> None:
     assert registry.check(subject, record("a")) == ()
 
 
-def test_an_incompatible_schema_is_refused_forced_or_not(registry_server: str, subject: str) -> None:
-    registry = client(registry_server, compatibility="BACKWARD")
+def test_an_incompatible_schema_is_refused_forced_or_not(url: str, subject: str) -> None:
+    registry = client(url, compatibility="BACKWARD")
     registry.register(subject, record("a"))
     assert registry.compatibility(subject) == "BACKWARD"
     assert registry.check(subject, record("a", "b")) == ["b: added without a default"]
@@ -84,26 +95,26 @@ def test_an_incompatible_schema_is_refused_forced_or_not(registry_server: str, s
     assert registry.register(subject, record("a", "b")).version == 2
 
 
-def test_a_level_is_given_to_new_subjects_only(registry_server: str, subject: str) -> None:
-    client(registry_server, compatibility="FULL").register(subject, record("a", default=True))
-    other = client(registry_server, compatibility="FORWARD")
+def test_a_level_is_given_to_new_subjects_only(url: str, subject: str) -> None:
+    client(url, compatibility="FULL").register(subject, record("a", default=True))
+    other = client(url, compatibility="FORWARD")
     assert other.register(subject, record("a", "b", default=True)).version == 2
     assert other.compatibility(subject) == "FULL"
     with pytest.raises(ConfigError, match="unknown compatibility level SOME"):
         other.set_compatibility("SOME")  # type: ignore[arg-type]
 
 
-def test_an_invalid_schema_is_refused_in_the_registrys_words(registry_server: str, subject: str) -> None:
+def test_an_invalid_schema_is_refused_in_the_registrys_words(url: str, subject: str) -> None:
     with pytest.raises(Fatal, match=r"refused to register the schema of .*42201"):
-        client(registry_server).register(subject, {"type": "no such type"})
+        client(url).register(subject, {"type": "no such type"})
 
 
-def test_where_nothing_may_be_registered_it_is_only_looked_up(registry_server: str, subject: str) -> None:
-    careful = client(registry_server, auto_register=False)
+def test_where_nothing_may_be_registered_it_is_only_looked_up(url: str, subject: str) -> None:
+    careful = client(url, auto_register=False)
     with pytest.raises(Fatal, match="does not have this schema of") as refused:
         careful.register(subject, record("a"))
     assert f"/subjects/{subject.replace('/', '%2F').replace('ä', '%C3%A4').replace(' ', '%20')}" in refused.value.hint
-    registered = client(registry_server).register(subject, record("a"))
+    registered = client(url).register(subject, record("a"))
     assert careful.register(subject, record("a")) == registered
 
 

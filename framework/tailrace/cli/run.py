@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tailrace.cli.place import ConfigArgument
+
+if TYPE_CHECKING:
+    from tailrace.runtime.companion import Companion
 
 
 def run(
@@ -42,4 +45,10 @@ def run(
             settings = load_settings(config)
             configure_logs(logging, settings.secrets)
             plan = plan_worker(settings, only=connector or (), logging=logging, until_current=until_current)
-        raise typer.Exit(Supervisor(plan, until_current=until_current, spare=spare).run())
+            companions: list[Companion] = []
+            if settings.server is not None:
+                from tailrace.server.companion import ApiProcess
+
+                companions.append(ApiProcess(plan, settings.server, logging))
+        supervisor = Supervisor(plan, until_current=until_current, spare=spare, companions=companions)
+        raise typer.Exit(supervisor.run())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, SecretStr
 
 from tailrace.config.document import read_document
 from tailrace.config.interpolation import Interpolation
@@ -25,11 +25,15 @@ _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 
 
 class ServerSettings(BaseModel):
-    """The worker's HTTP API."""
+    """The worker's HTTP API; it is served where the block is there."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     listen: str = Field("127.0.0.1:8083", pattern=r"^.+:\d{1,5}$", description="address and port, host:port")
+    token: SecretStr = Field(
+        SecretStr(""),
+        description="demanded of every request, as a bearer token or as the password of basic authentication",
+    )
 
 
 class WorkerSettings(BaseModel):
@@ -56,7 +60,7 @@ class Settings:
     log: Block
     connectors: Mapping[str, Block]
     sinks: Mapping[str, Block]
-    server: ServerSettings
+    server: ServerSettings | None
     worker: WorkerSettings
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
@@ -96,7 +100,9 @@ def load_settings(file: Path, *, only_log: bool = False, only_sinks: bool = Fals
         log=_mapping(block("log", DEFAULT_LOG), "log"),
         connectors=_named(block("connectors", {}), "connectors"),
         sinks=_named(block("sinks", {}), "sinks"),
-        server=validate(ServerSettings, block("server", {}), "server", folder=file.parent),
+        server=validate(ServerSettings, block("server", {}), "server", folder=file.parent)
+        if "server" in document
+        else None,
         worker=validate(WorkerSettings, block("worker", {}), "worker", folder=file.parent),
         secrets=frozenset(interpolation.secrets),
     )

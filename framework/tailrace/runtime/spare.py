@@ -10,7 +10,7 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -38,12 +38,20 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
-def start_process(module: str) -> Process:
-    """Start one of the worker's processes, which waits for a line on stdin that says what it is to do."""
+def start_process(module: str, descriptors: Sequence[int] = ()) -> Process:
+    """Start one of the worker's processes, which waits for a line on stdin that says what it is to do.
+
+    It inherits `descriptors` of open files, under their numbers.
+    """
     # -P: modules that happen to lie in the current directory are none of ours.
     command = [sys.executable, "-P", "-m", module]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0, env={**ALLOCATOR, **os.environ}
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        process_group=0,
+        env={**ALLOCATOR, **os.environ},
+        pass_fds=descriptors,
     )
 
 

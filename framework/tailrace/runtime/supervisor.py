@@ -19,6 +19,7 @@ import structlog
 
 from tailrace import __version__
 from tailrace.runtime.build import Plan
+from tailrace.runtime.companion import Companion
 from tailrace.runtime.housekeeping import Housekeeper
 from tailrace.runtime.lock import WorkerLock
 from tailrace.runtime.spare import Spare
@@ -50,11 +51,19 @@ class Supervisor:
     context manager (it takes the worker's lock) and call `step` until `done`.
     """
 
-    def __init__(self, plan: Plan, *, until_current: bool = False, spare: Spare | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        until_current: bool = False,
+        spare: Spare | None = None,
+        companions: Sequence[Companion] = (),
+    ) -> None:
         self.wards = [Ward(spec, plan.settings.worker) for spec in plan.tasks]
         self._plan = plan
         self._until_current = until_current
         self._spare = spare
+        self._companions = companions
         self._lock = WorkerLock(plan.folder)
         self._housekeeper = Housekeeper(plan)
         self._started = datetime.now(UTC)
@@ -66,6 +75,7 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         self._lock.acquire()
+        self._start_companions()
         log.info("worker started", pid=os.getpid(), tasks=len(self.wards), folder=str(self._plan.folder))
         # What a sink has to catch up with is there only once the sources have: sinks begin after them.
         first = [ward for ward in self.wards if ward.spec.kind == "source"] if self._until_current else self.wards
@@ -84,6 +94,7 @@ class Supervisor:
         while any(ward.child for ward in self.wards) and time.monotonic() < deadline:
             self._turn(0.05)
         self._housekeeper.close()
+        self._close_companions()
         self._write_state()
         self._lock.release()
         log.info("worker ended", pid=os.getpid())
@@ -142,6 +153,19 @@ class Supervisor:
                 self.step()
             return self.exit_code
 
+    def _start_companions(self) -> None:
+        try:
+            for companion in self._companions:
+                companion.start()
+        except BaseException:
+            self._close_companions()
+            self._lock.release()
+            raise
+
+    def _close_companions(self) -> None:
+        for companion in self._companions:
+            companion.close()
+
     def _stop_now(self) -> None:
         self._waiting = []
         now = time.monotonic()
@@ -155,6 +179,8 @@ class Supervisor:
         now = time.monotonic()
         for ward in self.wards:
             ward.turn(now)
+        for companion in self._companions:
+            companion.turn(now)
 
     def _write_state(self) -> None:
         self._state_due = time.monotonic() + _STATE_INTERVAL

@@ -43,6 +43,7 @@ def test_the_contract_s_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         """,
     )
     assert settings.connectors["shop"]["url"] == "postgresql://tailrace:s3cret!@localhost:5432/shop"
+    assert settings.server is not None
     assert settings.server.listen == "127.0.0.1:8083"
     assert settings.sinks["lake"]["format"] == "parquet"
     assert settings.folder == tmp_path

@@ -1,0 +1,1 @@
+"""The worker's HTTP API, in a process of its own beside the tasks."""
