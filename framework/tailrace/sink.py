@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -78,6 +79,28 @@ class Repositioning(Protocol):
 
     def set_position(self, task: str, position: Position | None) -> None:
         """Replace the position; None: begin anew. Raises `Retriable` while a writer is at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A document that was found: of which topic, under which id, and how well it fits (more is better)."""
+
+    topic: str
+    id: str
+    score: float
+    document: Mapping[str, object]
+
+
+@runtime_checkable
+class Searching(Protocol):
+    """A sink whose destination can be searched, for `tailrace search`."""
+
+    def search(self, query: str, *, topics: Sequence[str], limit: int) -> Sequence[Hit]:
+        """Return the best matches among the topics that match the globs, best first.
+
+        Called on a sink that is not open, while another may be; connects by itself.
+        """
+        ...
 
 
 class OffsetStore(Protocol):

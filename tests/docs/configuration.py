@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -14,6 +15,7 @@ from tailrace.config.settings import ServerSettings, WorkerSettings
 from tailrace.log.store.settings import BundledLogConfig
 from tailrace_mysql.config import MysqlConfig
 from tailrace_postgres.config import PostgresConfig
+from tailrace_search.embedded import SearchConfig
 
 HEAD = """\
 # Configuration
@@ -32,6 +34,7 @@ BLOCKS: list[tuple[str, str, type[BaseModel]]] = [
         "A MySQL or MariaDB server to capture.",
         MysqlConfig,
     ),
+    ("`sinks.<name>:` with `type: search`", "An embedded search index, in one file.", SearchConfig),
     ("`worker:`", "How tasks are watched, restarted and stopped.", WorkerSettings),
     (
         "`server:`",
@@ -46,6 +49,7 @@ WORDS: dict[Any, str] = {
     float: "number",
     bool: "true / false",
     Path: "path",
+    datetime: "time",
     SecretStr: "text",
 }
 
