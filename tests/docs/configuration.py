@@ -15,6 +15,7 @@ from tailrace.config.settings import ServerSettings, WorkerSettings
 from tailrace.log.store.settings import BundledLogConfig
 from tailrace_mysql.config import MysqlConfig
 from tailrace_postgres.config import PostgresConfig
+from tailrace_replica.config import ReplicaConfig
 from tailrace_search.embedded import SearchConfig
 
 HEAD = """\
@@ -33,6 +34,11 @@ BLOCKS: list[tuple[str, str, type[BaseModel]]] = [
         "`connectors.<name>:` with `type: mysql` or `type: mariadb`",
         "A MySQL or MariaDB server to capture.",
         MysqlConfig,
+    ),
+    (
+        "`sinks.<name>:` with `type: replica`",
+        "A database that holds what the captured tables hold; docs/sinks.md says how.",
+        ReplicaConfig,
     ),
     ("`sinks.<name>:` with `type: search`", "An embedded search index, in one file.", SearchConfig),
     ("`worker:`", "How tasks are watched, restarted and stopped.", WorkerSettings),

@@ -26,12 +26,14 @@ class Shape:
     """The columns of a key or of a row; of a value that is no envelope, its fields.
 
     `id` is the registry's id of the schema, the same for as long as the schema is. A schema that stood beside its JSON
-    has none: it gets a negative number, which is good within this process. `name` is the schema's own.
+    has none: it gets a negative number, which is good within this process. `name` is the schema's own. `enveloped` says
+    that these are the rows of an envelope, so that a delivery of this shape is a change.
     """
 
     id: int
     name: str
     columns: tuple[Field, ...]
+    enveloped: bool = False
 
 
 class DeliveryDecoder:
@@ -89,11 +91,12 @@ class DeliveryDecoder:
 
 def _shape(schema_id: int, schema: Schema) -> Shape | None:
     members = {field.name: field.schema for field in schema.fields}
-    if members.keys() >= _ENVELOPE:
+    enveloped = members.keys() >= _ENVELOPE
+    if enveloped:
         schema = members["after"]
     if schema.type != "struct":
         return None
-    return Shape(schema_id, schema.name or "", schema.fields)
+    return Shape(schema_id, schema.name or "", schema.fields, enveloped)
 
 
 class _Later:

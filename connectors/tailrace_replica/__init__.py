@@ -1,0 +1,1 @@
+"""The replica sink: a database that holds what the captured tables hold. Postgres, MySQL, MariaDB, SQLite, DuckDB."""

@@ -1,0 +1,97 @@
+"""The changes of one table, of one shape, folded as they arrive: at most one thing is left to do for each key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import cast
+
+from tailrace.codec.delivery import Delivery
+from tailrace.codec.header import DEFAULTED_COLUMNS
+from tailrace.errors import BadRecord
+from tailrace_replica.target import Changes, Patch, Row, RowWriter, Target, key_of
+
+
+class Intake:
+    """Takes deliveries of one shape; `give` hands out what there is to do."""
+
+    def __init__(self, target: Target, writer: RowWriter) -> None:
+        self._target = target
+        self._writer = writer
+        self._names = [column.name for column in target.columns]
+        self._values = _getter(self._names)
+        self._changes = Changes(target, writer)
+
+    def give(self) -> Changes | None:
+        """Return the changes since the last call; None where there were none."""
+        changes = self._changes
+        if not changes.rows and not changes.added:
+            return None
+        self._changes = Changes(self._target, self._writer)
+        return changes
+
+    def take(self, item: Delivery) -> bool:
+        """Fold a delivery in; False where what is held has to be applied before it.
+
+        Raises `BadRecord` for what cannot be decoded, and what the destination cannot hold or follow.
+        """
+        change = item.change
+        if change is None:
+            raise BadRecord("value is not a change envelope", hint="the topic holds something else beside changes")
+        if not self._target.key:
+            self._append(item, change.op, change.after)
+            return True
+        key, changes = item.record.key, self._changes
+        if key is None:
+            raise BadRecord(f"change of {self._target.label} has no key")
+        if change.op == "d":
+            key_of(item)  # what cannot be read is better refused here
+            changes.rows[key] = (None, item)
+            changes.fresh = False
+        elif change.unavailable:
+            if key in changes.rows:
+                return False
+            key_of(item)
+            changes.rows[key] = (self._patch(_of(change.after), change.unavailable), item)
+            changes.fresh = False
+        else:
+            changes.fresh = changes.fresh and change.op != "u" and key not in changes.rows
+            changes.rows[key] = (self._row(item, _of(change.after)), item)
+        return True
+
+    def _append(self, item: Delivery, op: str, after: Mapping[str, object] | None) -> None:
+        if op in {"r", "c"}:
+            self._changes.added.append((self._row(item, _of(after)), item))
+            return
+        raise BadRecord(
+            f"table {self._target.label} has no key, and its rows cannot be told apart: {_WORDS.get(op, op)} refused",
+            hint="give the table a primary key; errors: skip passes over such changes",
+        )
+
+    def _row(self, item: Delivery, after: Mapping[str, object]) -> Row:
+        for name, value in item.record.headers:
+            if name == DEFAULTED_COLUMNS and value:
+                # What stands in these fields is a stand-in: the database holds null.
+                after = {**after, **dict.fromkeys(json.loads(value))}
+        return self._writer.row(self._values(after))
+
+    def _patch(self, after: Mapping[str, object], unavailable: frozenset[str]) -> Patch:
+        names = tuple([name for name in self._names if name not in unavailable and name not in self._target.key])
+        return Patch(names, self._writer.bound(names, after))
+
+
+_WORDS = {"u": "update", "d": "delete"}
+
+
+def _of(after: Mapping[str, object] | None) -> Mapping[str, object]:
+    if after is None:
+        raise BadRecord("envelope has no row")
+    return after
+
+
+def _getter(names: list[str]) -> Callable[[Mapping[str, object]], tuple[object, ...]]:
+    if len(names) == 1:
+        only = names[0]
+        return lambda row: (row[only],)
+    return cast("Callable[[Mapping[str, object]], tuple[object, ...]]", itemgetter(*names))

@@ -1,0 +1,374 @@
+"""A replica in MySQL or MariaDB: rows by INSERT … ON DUPLICATE KEY UPDATE, many to a statement.
+
+DDL ends a transaction here, so all tables of a commit are altered before any of its rows is written; columns are
+dropped after it. One writer: a named lock of the session, and the epoch in the books. Values are bound under a strict
+SQL mode: what a column cannot hold is refused, never cut.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from tailrace.codec.delivery import Delivery
+from tailrace.errors import BadRecord, Fatal, Retriable, TailraceError
+from tailrace.position import Position
+from tailrace.source import Finding
+from tailrace_replica.config import ReplicaConfig
+from tailrace_replica.destination import BOOKS, Reject, fenced, held
+from tailrace_replica.mysql_type import binder_of, normal, type_of, widens
+from tailrace_replica.statement import Statements
+from tailrace_replica.target import Changes, Patch, Target, key_of, missing_row
+
+if TYPE_CHECKING:
+    from pymysql import Connection
+    from pymysql.cursors import Cursor
+
+_SETUP = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'"
+_MAKE_BOOKS = (
+    f"CREATE TABLE IF NOT EXISTS {BOOKS} (task VARCHAR(190) PRIMARY KEY, epoch BIGINT NOT NULL, position LONGTEXT) "
+    "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin ENGINE = InnoDB"
+)
+_FATAL = {
+    1044: "grant the user rights on the database of the url",
+    1045: "check user and password in the url",
+    1049: "create the database; the replica does not",
+    1142: "grant the user CREATE, ALTER, INSERT, UPDATE, DELETE and SELECT on the database",
+    1227: "grant the user what is missing",
+}
+_FULL = {1021, 1041, 1037, 1114}
+_LATER = {1205, 1213, 1040, 1203, 1290, 3100}
+
+
+def _quote(name: str) -> str:
+    return "`" + name.replace("`", "``").replace("%", "%%") + "`"
+
+
+def _upsert(key: Sequence[str], others: Sequence[str]) -> str:
+    names = others or key[:1]
+    return f"ON DUPLICATE KEY UPDATE {', '.join([f'{name} = VALUES({name})' for name in names])}"
+
+
+_SAY = Statements(_quote, "%s", _upsert)
+
+
+class MysqlWriter:
+    """Rows as values to bind."""
+
+    def __init__(self, target: Target) -> None:
+        self._binders = [binder_of(column.kind) for column in target.columns]
+        self._by_name = {column.name: bind for column, bind in zip(target.columns, self._binders, strict=True)}
+
+    def row(self, values: tuple[object, ...]) -> tuple[object, ...]:
+        """Return the values as MySQL takes them."""
+        return tuple(
+            [value if value is None else bind(value) for bind, value in zip(self._binders, values, strict=True)]
+        )
+
+    def bound(self, names: Sequence[str], values: Mapping[str, object]) -> tuple[object, ...]:
+        """Return the values of the named columns."""
+        return tuple([None if values[name] is None else self._by_name[name](values[name]) for name in names])
+
+
+class MysqlDestination:
+    """A `Destination`."""
+
+    template = "{table}"
+    ddl_commits = True
+
+    def __init__(self, config: ReplicaConfig) -> None:
+        self._config = config
+        self._connection: Connection[Cursor] | None = None
+        self._task = ""
+        self._epoch = 0
+        self._begun = False
+        self._fitting: dict[tuple[str, ...], Target] = {}
+        self._to_drop: list[str] = []
+
+    def open(self, task: str) -> Position | None:
+        """Connect, lock, count the epoch up, return the position."""
+        self.close()
+        self._connection, self._task = self._connected(), task
+        with _translated("open the replica"):
+            self._lock(self._connection, task)
+            self._run(_MAKE_BOOKS)
+            self._run(
+                f"INSERT INTO {BOOKS} (task, epoch) VALUES (%s, 1) ON DUPLICATE KEY UPDATE epoch = epoch + 1", (task,)
+            )
+            self._connection.commit()
+            row = self._row(self._connection, f"SELECT epoch, position FROM {BOOKS} WHERE task = %s", (task,))
+            self._connection.commit()
+        self._epoch = row[0]
+        return None if row[1] is None else json.loads(row[1])
+
+    def writer(self, target: Target) -> MysqlWriter:
+        """Return what makes values to bind."""
+        return MysqlWriter(target)
+
+    def prepare(self, target: Target) -> None:
+        """Make or alter the table; no row of this commit may have been written yet."""
+        if not target.columns or self._fitting.get(target.name) is target:
+            return
+        assert not self._begun, "tables are altered before rows are written"
+        with _translated(f"prepare table {target.label}"):
+            there = self._columns(target)
+            if there:
+                self._alter(target, there)
+            else:
+                self._run(
+                    f"CREATE TABLE {_SAY.table(target)} ({', '.join(_declared(target))}) "
+                    "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin ENGINE = InnoDB"
+                )
+        self._fitting[target.name] = target
+
+    def apply(self, changes: Changes, reject: Reject) -> None:
+        """Make the changes."""
+        target = changes.target
+        with _translated(f"write to table {target.label}"):
+            if changes.emptied:
+                if self._columns(target):
+                    self._begin()
+                    self._run(f"DELETE FROM {_SAY.table(target)}")
+                return
+            self._begin()
+            if not target.key:
+                self._put(_SAY.insert(target), [(row, item) for row, item in changes.added], reject)
+                return
+            writer = MysqlWriter(target)
+            gone = [writer.bound(target.key, key_of(item)) for row, item in changes.rows.values() if row is None]
+            if gone:
+                self._many(_SAY.delete(target), gone)
+            rows = [(row, item) for row, item in changes.rows.values() if isinstance(row, tuple)]
+            self._put(_SAY.put(target), rows, reject)
+            for row, item in changes.rows.values():
+                if isinstance(row, Patch):
+                    self._patch(target, row, item, reject)
+
+    def commit(self, position: Position) -> None:
+        """Commit, unless another writer has come meanwhile; then drop the columns that are to go."""
+        with _translated("commit to the replica"):
+            self._begin()
+            self._run(f"UPDATE {BOOKS} SET position = %s WHERE task = %s", (json.dumps(position), self._task))
+            self._own.commit()
+            self._begun = False
+            while self._to_drop:
+                self._run(self._to_drop.pop())
+
+    def close(self) -> None:
+        """Disconnect, which rolls back and lets go of the lock."""
+        if self._connection is not None and self._connection.open:
+            self._connection.close()
+        self._connection, self._begun = None, False
+        self._fitting.clear()
+        self._to_drop.clear()
+
+    def position(self, task: str) -> Position | None:
+        """Return the position."""
+        with _translated("look up the position"), closing(self._connected()) as connection:
+            if not self._row(connection, "SHOW TABLES LIKE %s", (BOOKS,)):
+                return None
+            row = self._row(connection, f"SELECT position FROM {BOOKS} WHERE task = %s", (task,))
+        return None if not row or row[0] is None else json.loads(row[0])
+
+    def set_position(self, task: str, position: Position | None) -> None:
+        """Replace the position."""
+        at = None if position is None else json.dumps(position)
+        with _translated("set the position"), closing(self._connected()) as connection:
+            self._lock(connection, task)
+            with connection.cursor() as cursor:
+                cursor.execute(_MAKE_BOOKS)
+                cursor.execute(
+                    f"INSERT INTO {BOOKS} (task, epoch, position) VALUES (%s, 1, %s) "
+                    "ON DUPLICATE KEY UPDATE epoch = epoch + 1, position = %s",
+                    (task, at, at),
+                )
+            connection.commit()
+
+    def check(self) -> Sequence[Finding]:
+        """Look whether there is a server, and a database."""
+        with _translated("look at the server"), closing(self._connected()) as connection:
+            version, user, database, read_only = self._row(
+                connection, "SELECT version(), current_user(), database(), @@read_only", ()
+            )
+            grants = self._rows(connection, "SHOW GRANTS")
+        told = " ".join([str(row[0]) for row in grants])
+        may = "ALL PRIVILEGES" in told or all(word in told for word in ("CREATE", "ALTER", "INSERT", "DELETE"))
+        return [
+            Finding(ok=True, what=f"connected to {version}, database {database}, as {user}"),
+            Finding(
+                ok=not read_only,
+                what="server is read-only" if read_only else "server takes writes",
+                mend="have the url lead to the primary",
+            ),
+            Finding(
+                ok=may,
+                what=f"{user} may {'' if may else 'not '}make and change tables",
+                mend=f"GRANT CREATE, ALTER, INSERT, UPDATE, DELETE, SELECT ON {database}.* TO {user}",
+            ),
+        ]
+
+    @property
+    def _own(self) -> Connection[Cursor]:
+        assert self._connection is not None, "used before open"
+        return self._connection
+
+    def _connected(self) -> Connection[Cursor]:
+        import pymysql
+
+        parts = urlsplit(self._config.url.get_secret_value())
+        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        extra: dict[str, Any] = {}
+        if "unix_socket" in options:
+            extra["unix_socket"] = options["unix_socket"]
+        if "ssl-ca" in options:
+            extra["ssl"] = {"ca": options["ssl-ca"]}
+        with _translated("connect to the replica"):
+            return pymysql.connect(
+                host=parts.hostname or "localhost",
+                port=parts.port or 3306,
+                user=unquote(parts.username or ""),
+                # As octets: of text PyMySQL would take Latin-1.
+                password=cast("str", unquote(parts.password or "").encode()),
+                database=unquote(parts.path.lstrip("/")) or None,
+                charset="utf8mb4",
+                init_command=_SETUP,
+                connect_timeout=self._config.connect_timeout,
+                autocommit=False,
+                **extra,
+            )
+
+    def _lock(self, connection: Connection[Cursor], task: str) -> None:
+        name = "tailrace." + hashlib.sha256(task.encode()).hexdigest()[:40]
+        if self._row(connection, "SELECT GET_LOCK(%s, 0)", (name,))[0] != 1:
+            raise held(task)
+
+    def _begin(self) -> None:
+        """Have a transaction open that holds our row of the books."""
+        if self._begun:
+            return
+        self._own.begin()
+        found = self._row(
+            self._own,
+            f"SELECT epoch FROM {BOOKS} WHERE task = %s AND epoch = %s FOR UPDATE",
+            (self._task, self._epoch),
+        )
+        if not found:
+            raise fenced(self._task)
+        self._begun = True
+
+    def _run(self, statement: str, parameters: Sequence[object] = ()) -> int:
+        with self._own.cursor() as cursor:
+            return cursor.execute(statement, parameters or None)
+
+    def _many(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        with self._own.cursor() as cursor:
+            cursor.executemany(statement, rows)
+
+    def _row(self, connection: Connection[Cursor], statement: str, parameters: Sequence[object]) -> tuple[Any, ...]:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, parameters or None)
+            return cursor.fetchone() or ()
+
+    def _rows(self, connection: Connection[Cursor], statement: str) -> Sequence[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall()
+
+    def _columns(self, target: Target) -> dict[str, str]:
+        with self._own.cursor() as cursor:
+            cursor.execute(
+                "SELECT column_name, column_type FROM information_schema.columns "
+                "WHERE table_schema = database() AND table_name = %s",
+                (".".join(target.name),),
+            )
+            return {str(name): normal(_text(declared)) for name, declared in cursor.fetchall()}
+
+    def _alter(self, target: Target, there: Mapping[str, str]) -> None:
+        steps = []
+        for column in target.columns:
+            new, old = type_of(column.kind, key=column.name in target.key), there.get(column.name)
+            if old is None:
+                steps.append(f"ADD COLUMN {_quote(column.name)} {new} NULL")
+            elif widens(old, new):
+                null = "NOT NULL" if column.name in target.key else "NULL"
+                steps.append(f"MODIFY COLUMN {_quote(column.name)} {new} {null}")
+            elif old != new and not widens(new, old):
+                raise Fatal(
+                    f"table {target.label} column {column.name} is {old}, and the source has {new} now",
+                    hint="change the column by hand so that it takes both, or drop the table and reset the sink",
+                )
+        if steps:
+            self._run(f"ALTER TABLE {_SAY.table(target)} {', '.join(steps)}")
+        if self._config.dropped_columns == "drop":
+            gone = there.keys() - {column.name for column in target.columns}
+            self._to_drop += [f"ALTER TABLE {_SAY.table(target)} DROP COLUMN {_quote(name)}" for name in gone]
+
+    def _put(self, statement: str, rows: Sequence[tuple[object, Delivery]], reject: Reject) -> None:
+        import pymysql
+
+        if not rows:
+            return
+        self._run("SAVEPOINT tailrace_rows")
+        try:
+            self._many(statement, [cast("tuple[object, ...]", row) for row, _ in rows])
+        except (pymysql.err.DataError, pymysql.err.IntegrityError) as error:
+            self._run("ROLLBACK TO SAVEPOINT tailrace_rows")
+            if len(rows) == 1:
+                reject(rows[0][1], BadRecord(f"MySQL refuses the row: error {error.args[0]}"))
+                return
+            middle = len(rows) // 2
+            self._put(statement, rows[:middle], reject)
+            self._put(statement, rows[middle:], reject)
+
+    def _patch(self, target: Target, patch: Patch, item: Delivery, reject: Reject) -> None:
+        if not patch.names:
+            return
+        key = MysqlWriter(target).bound(target.key, key_of(item))
+        where = " AND ".join([f"{_quote(name)} = %s" for name in target.key])
+        # The count of an update leaves out rows that are so already.
+        if not self._row(self._own, f"SELECT 1 FROM {_SAY.table(target)} WHERE {where}", key):
+            reject(item, missing_row(target))
+            return
+        self._run(_SAY.change(target, patch.names), (*patch.values, *key))
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _declared(target: Target) -> list[str]:
+    parts = [
+        f"{_quote(column.name)} {type_of(column.kind, key=column.name in target.key)}" for column in target.columns
+    ]
+    if target.key:
+        parts.append(f"PRIMARY KEY ({', '.join(map(_quote, target.key))})")
+    return parts
+
+
+@contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    import pymysql
+
+    try:
+        yield
+    except pymysql.err.Error as error:
+        raise _meaning(doing, error) from error
+
+
+def _meaning(doing: str, error: Exception) -> TailraceError:
+    code = error.args[0] if error.args else 0
+    told = " ".join(str(error.args[1] if len(error.args) > 1 else error).split())
+    text = f"{doing}: the server says: {told} ({code})"
+    if code in _FATAL:
+        return Fatal(text, hint=_FATAL[code])
+    if code in _FULL:
+        return Retriable(text, hint="the server is out of disk or memory; it is tried again", patient=True)
+    if code in _LATER:
+        return Retriable(text, retry_after=1.0)
+    if code == 0 or 2000 <= code < 2100 or code in {1053, 1077, 1079, 1080}:
+        return Retriable(text, hint="is the server up, and the address right?", patient=True)
+    return Fatal(text)
