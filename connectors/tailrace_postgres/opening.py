@@ -32,6 +32,7 @@ from tailrace_postgres.slot import (
     create_slot,
     find_slot,
     identify,
+    seize_slot,
     slot_name,
 )
 from tailrace_postgres.view import SnapshotView, view_from_json
@@ -67,8 +68,13 @@ class Opened:
     """Once the stream has reached this LSN, it has told all that was committed before."""
 
 
-def open_source(connector: str, config: PostgresConfig, resume_from: Position | None, hold: ExitStack) -> Opened:
-    """Get everything ready; connections are left to `hold`. Raises `Fatal` and `Retriable` with what to do."""
+def open_source(
+    connector: str, config: PostgresConfig, resume_from: Position | None, hold: ExitStack, *, seize: bool = False
+) -> Opened:
+    """Get everything ready; connections are left to `hold`. Raises `Fatal` and `Retriable` with what to do.
+
+    `seize` ends whoever still streams from the slot.
+    """
     control = Connection.open(config, connector, "control")
     hold.callback(control.close)
     wal_level, recovering, sender_timeout, _ = control.query(_SETTINGS)[0]
@@ -83,6 +89,8 @@ def open_source(connector: str, config: PostgresConfig, resume_from: Position | 
         tables = catalog.tables()
     _tell(control, config, tables)
     name = slot_name(config, connector, cluster.database)
+    if seize:
+        seize_slot(control, name)
     start, state = _place(
         control, replication, config, name=name, cluster=cluster, resume_from=resume_from, publication_made=made
     )  # fmt: skip

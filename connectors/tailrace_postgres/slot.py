@@ -117,6 +117,21 @@ def check_slot(slot: Slot, database: str) -> None:
         )
 
 
+def seize_slot(control: Connection, name: str) -> None:
+    """End whoever streams from the slot: a worker that is cut off, and that the server has not missed yet."""
+    slot = find_slot(control, name)
+    if slot is None or slot.active_pid is None:
+        return
+    log.warning("taking the slot over", slot=name, from_pid=slot.active_pid)
+    # Only whom we have just seen there: meanwhile it may have gone, and its number be another's.
+    control.query(
+        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
+        "WHERE slot_name = $1 AND active_pid = $2::int",
+        [name, str(slot.active_pid)],
+    )
+    wait_until_released(control, name, slot.active_pid)
+
+
 def wait_until_released(control: Connection, name: str, pid: int) -> None:
     """Return once the server's process `pid`, whose connection we have closed, has let go of the slot.
 

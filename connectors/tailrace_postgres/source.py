@@ -90,11 +90,16 @@ class PostgresSource:
         self._advanced = 0.0
         self._looked = 0.0
         self._given = _Given()
+        self._seizes = False
+
+    def seize(self) -> None:
+        """Let `open` end whoever still streams from the slot."""
+        self._seizes = True
 
     def open(self, resume_from: Position | None) -> None:
         """Connect, make or check publication and slot, and start to stream; raises `Fatal` where changes are lost."""
         self.close()
-        opened = open_source(self._name, self._config, resume_from, self._hold)
+        opened = open_source(self._name, self._config, resume_from, self._hold, seize=self._seizes)
         names: dict[str, tuple[str, str]] = {}
         tables = Tables(opened.control, opened.catalog, self._config, self._prefix, names)
         tables.survey(opened.tables)

@@ -119,6 +119,17 @@ class Recalling(Protocol):
         """Take the reader of the log; called once, before `open`. It may be used while `open` runs, not before."""
 
 
+@runtime_checkable
+class Seizing(Protocol):
+    """A source that one client at a time can read, and that a worker which is cut off may still hold."""
+
+    def seize(self) -> None:
+        """Let every `open` from now on end whoever still reads as this connector; called before the first.
+
+        Called only where that cannot lose anything: nobody else can commit for the task once its sink is open.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that `tailrace check` looked at: `what` was found and, where it is a fault, how to `mend` it."""

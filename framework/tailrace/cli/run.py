@@ -37,6 +37,7 @@ def run(
     with Spare() as spare:  # first of all: it gets ready while we import, too
         with importing():
             from tailrace.config.settings import load_settings
+            from tailrace.errors import ConfigError
             from tailrace.runtime.build import plan_worker
             from tailrace.runtime.logs import configure_logs, log_settings
             from tailrace.runtime.supervisor import Supervisor
@@ -44,6 +45,11 @@ def run(
             logging = log_settings(log_format, log_level)
             settings = load_settings(config)
             configure_logs(logging, settings.secrets)
+            if until_current and settings.worker.group:
+                raise ConfigError(
+                    "--until-current: a worker of a group has no end of its own",
+                    hint="leave worker.group out of the config file for that run, with no worker of the group running",
+                )
             plan = plan_worker(settings, only=connector or (), logging=logging, until_current=until_current)
             companions: list[Companion] = []
             if settings.server is not None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tailrace.cli.place import ConfigArgument, JsonOption
 
 if TYPE_CHECKING:
+    from tailrace.config.settings import Settings
     from tailrace.runtime.state import TaskState
+
+_HEADER = ("NAME", "KIND", "STATE", "PHASE", "POSITION", "LAG", "RECORDS/S", "RECORDS", "RESTARTS", "HEALTH")
 
 
 def status(config: ConfigArgument, *, as_json: JsonOption = False) -> None:
-    """Show state, lag, rates, restarts and the last error of every task, as the worker wrote them last.
+    """Show state, lag, rates, restarts and the last error of every task, as its worker wrote them last.
+
+    Where workers share the tasks (worker.group), this shows all of them, from any machine.
 
     \b
     tailrace status shop.yaml
@@ -20,11 +26,14 @@ def status(config: ConfigArgument, *, as_json: JsonOption = False) -> None:
     from tailrace.config.settings import load_settings
     from tailrace.runtime.build import worker_folder
     from tailrace.runtime.lock import worker_holding
-    from tailrace.runtime.state import read_state
-    from tailrace.runtime.supervisor import state_file
+    from tailrace.runtime.state import read_state, state_file
 
     quiet_logs()
-    folder = worker_folder(load_settings(config, only_log=True))
+    settings = load_settings(config, only_log=True)
+    if settings.worker.group:
+        _show_group(settings, as_json=as_json)
+        return
+    folder = worker_folder(settings)
     pid = worker_holding(folder)
     state = read_state(state_file(folder))
     if as_json:
@@ -36,11 +45,54 @@ def status(config: ConfigArgument, *, as_json: JsonOption = False) -> None:
         return
     since = f"running as pid {pid}" if pid is not None else "not running; this is what it left"
     emit(f"worker {since}, as of {state.updated:%Y-%m-%d %H:%M:%S} UTC")
-    header = ("NAME", "KIND", "STATE", "PHASE", "POSITION", "LAG", "RECORDS/S", "RECORDS", "RESTARTS", "HEALTH")
-    emit_table(header, [_row(task) for task in state.tasks])
+    emit_table(_HEADER, [_row(task) for task in state.tasks])
     for task in state.tasks:
         for line in _remarks(task):
             emit(f"{task.name}: {line}")
+
+
+def _show_group(settings: Settings, *, as_json: bool) -> None:
+    """Show the workers of a group, and the tasks of all of them; a task that nobody runs is shown, too."""
+    from tailrace.cli.output import emit, emit_json, emit_table
+    from tailrace.runtime.group import group_states
+
+    group, now = settings.worker.group, datetime.now(UTC)
+    found = group_states(settings)
+    alive = {
+        name: state
+        for name, state in found.items()
+        if (now - state.updated).total_seconds() < settings.worker.session_timeout
+    }
+    tasks = {task.name: (name, task) for name, state in alive.items() for task in state.tasks}
+    missing = [name for name in (*settings.connectors, *settings.sinks) if name not in tasks]
+    if as_json:
+        emit_json(
+            {
+                "running": bool(alive),
+                "group": group,
+                "workers": [
+                    {"alive": name in alive, **state.model_dump(mode="json", exclude={"tasks"})}
+                    for name, state in sorted(found.items())
+                ],
+                "tasks": [{"worker": name, **task.model_dump(mode="json")} for name, task in tasks.values()],
+                "unassigned": missing,
+            }
+        )
+        return
+    emit(f"group {group}: {len(alive)} workers")
+    for name, state in sorted(found.items()):
+        said = f"as of {state.updated:%Y-%m-%d %H:%M:%S} UTC"
+        emit(f"{name}  pid {state.pid}, {len(state.tasks)} tasks, {said}{'' if name in alive else ', silent since'}")
+    rows = [(*_row(task), name) for name, task in sorted(tasks.values(), key=lambda pair: pair[1].name)]
+    emit_table((*_HEADER, "WORKER"), rows)
+    for name in missing:
+        emit(f"{name}: no worker runs it")
+    for name, task in tasks.values():
+        for line in _remarks(task):
+            emit(f"{task.name} on {name}: {line}")
+    for name, state in alive.items():
+        for warning in state.warnings:
+            emit(f"{name}: warning: {warning}")
 
 
 def _row(task: TaskState) -> tuple[object, ...]:

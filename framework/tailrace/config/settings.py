@@ -49,6 +49,18 @@ class WorkerSettings(BaseModel):
         120.0, description="seconds without a sign of life after which a running task is killed and restarted"
     )
     stop_timeout: PositiveFloat = Field(30.0, description="seconds that a task may take to drain before it is killed")
+    group: str = Field(
+        "",
+        max_length=100,
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="name under which workers share the tasks out; with it, "
+        "the same file runs on several machines (docs/cluster.md); asks for log: {type: kafka}",
+    )
+    session_timeout: float = Field(
+        15.0,
+        ge=1.0,
+        description="seconds after which a worker that Kafka hears nothing of has lost its tasks to the others",
+    )
     cleanup_interval: PositiveFloat = Field(300.0, description="seconds between passes of retention and compaction")
 
 

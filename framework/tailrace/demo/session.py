@@ -23,8 +23,7 @@ from tailrace.demo.view import Glance, View
 from tailrace.demo.worker import WorkerProcess
 from tailrace.errors import Fatal
 from tailrace.runtime.build import build_log
-from tailrace.runtime.state import TaskState, read_state
-from tailrace.runtime.supervisor import state_file
+from tailrace.runtime.state import TaskState, read_state, state_file
 
 PREFIX = "shop.public."
 TABLES = ("customers", "order_lines", "orders", "products")

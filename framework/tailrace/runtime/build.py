@@ -20,9 +20,10 @@ from tailrace.codec.encoder import ChangeEncoder
 from tailrace.config.settings import Block, Settings
 from tailrace.errors import ConfigError
 from tailrace.log.backend import LogBackend, Start, TakesBlocks
+from tailrace.log.seat import Shared
 from tailrace.runtime.dead_letter import DeadLetters, LetteredOffsets
 from tailrace.runtime.logs import LogSettings
-from tailrace.runtime.offsets import FileOffsets
+from tailrace.runtime.offsets import FileOffsets, LogOffsets
 from tailrace.runtime.plugins import find_plugin, plugin_config
 from tailrace.runtime.recollection import recall
 from tailrace.runtime.rejection import DeliveryStage, LetteredSink, Rejections
@@ -30,7 +31,7 @@ from tailrace.runtime.stage import BadRecords, ChangeStage
 from tailrace.runtime.state import Kind
 from tailrace.runtime.task import Pace
 from tailrace.sink import OffsetsBeside, OffsetStore, PlainSink, Rejecting, Sink, SinkConfig
-from tailrace.source import Recalling, Source, SourceConfig
+from tailrace.source import Recalling, Seizing, Source, SourceConfig
 from tailrace.transform import Transform
 
 
@@ -52,6 +53,8 @@ class TaskSpec(BaseModel):
     restart_delay: float | None = None
     restart_delay_max: float | None = None
     """Seconds; None: the worker's."""
+    lease: float | None = None
+    """Until when, by `time.monotonic()`, it may run unless it hears of a later time; None: as long as it likes."""
     logging: LogSettings = LogSettings()
 
     @property
@@ -106,6 +109,7 @@ def plan_worker(
 ) -> Plan:
     """Check every block of `settings` and return the tasks, all or only the named; raises `ConfigError`."""
     folder = worker_folder(settings)
+    _check_group(settings)
     update = {"until_current": until_current, "logging": logging or LogSettings()}
     specs = [
         *(task_spec(settings, "source", name) for name in settings.connectors),
@@ -199,6 +203,8 @@ def _source_task(spec: TaskSpec) -> Task:
     source = build_source(spec, config)
     if isinstance(source, Recalling):
         source.recall_with(partial(recall, log))
+    if spec.lease is not None and isinstance(source, Seizing):
+        source.seize()  # its worker was given the task, and the loop opens the sink first, which fences others
     return Task(
         source=source,
         stage=ChangeStage(encoder, bad_records, build_transforms(spec)),
@@ -229,7 +235,7 @@ def _sink_task(spec: TaskSpec) -> Task:
     made = build_sink(spec, config)
     if isinstance(made, Rejecting):
         made.reject_with(rejections)
-    sink = _committing(made, sink_offsets(spec.worker_folder), letters)
+    sink = _committing(made, _offsets_beside(spec, log), letters)
     return Task(
         source=log.reader(config.topics, start=_start(config.start)),
         stage=DeliveryStage(
@@ -261,9 +267,22 @@ def _start(start: str | datetime) -> Start:
             return "earliest"
 
 
+def _offsets_beside(spec: TaskSpec, log: LogBackend) -> OffsetStore:
+    """Return where a sink's positions lie: what several workers share cannot be in the folder of one."""
+    return LogOffsets(log.writer()) if isinstance(log, Shared) else sink_offsets(spec.worker_folder)
+
+
 def sink_offsets(folder: Path) -> FileOffsets:
     """Return where the positions of sinks are kept that cannot keep their own."""
     return FileOffsets(folder / "worker" / "offsets")
+
+
+def _check_group(settings: Settings) -> None:
+    if settings.worker.group and not isinstance(build_log(settings.log, settings.folder, settings.secrets), Shared):
+        raise ConfigError(
+            f"worker.group: workers cannot share the tasks of a {settings.log.get('type')} log",
+            hint="its folder is one machine's, and one worker's; several workers ask for a log of type kafka",
+        )
 
 
 def _check_prefixes(configs: Mapping[str, SourceConfig]) -> None:

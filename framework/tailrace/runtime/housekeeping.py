@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict
 
 from tailrace.config.masking import Masker
 from tailrace.runtime.build import Plan, build_log
-from tailrace.runtime.child import Child
+from tailrace.runtime.child import Child, Message
+from tailrace.runtime.lifeline import Lifeline
 from tailrace.runtime.logs import LogSettings, configure_logs
-from tailrace.runtime.process import Mouth, StopRequest, read_line
+from tailrace.runtime.process import Mouth, read_line
 from tailrace.runtime.restart import failure_of
-from tailrace.runtime.state import TaskMessage
 
 log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ class Housekeeper:
             log=dict(settings.log), folder=settings.folder, secrets=settings.secrets, logging=logging
         )
         self._due: float | None = None
-        self._child: Child | None = None
+        self._child: Child[Message] | None = None
 
     def turn(self, now: float) -> None:
         """Start a pass if it is time for one; note how the last one ended."""
@@ -67,7 +67,7 @@ class Housekeeper:
             self._reap(self._child)
         elif now >= self._due:
             self._due = now + self._interval
-            self._child = Child(_MODULE, self._spec.model_dump_json())
+            self._child = Child(_MODULE, self._spec.model_dump_json(), Message)
 
     def close(self) -> None:
         """End a pass that still runs: the next one does its work again."""
@@ -76,7 +76,7 @@ class Housekeeper:
             self._child.close()
             self._child = None
 
-    def _reap(self, child: Child) -> None:
+    def _reap(self, child: Child[Message]) -> None:
         code = child.ended()
         if code is None:
             return
@@ -91,16 +91,17 @@ class Housekeeper:
 def main() -> int:
     """Make one pass; return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    spec = HousekeepingSpec.model_validate_json(read_line(0))
+    line, _ = read_line(0)
+    spec = HousekeepingSpec.model_validate_json(line)
     mouth = Mouth()
-    StopRequest().follow(0, grace=0.0)
+    Lifeline(0).follow(lambda: None, grace=0.0)
     configure_logs(spec.logging, spec.secrets)
     try:
         backend = build_log(spec.log, spec.folder, spec.secrets)
         if isinstance(backend, Cleaning):
             backend.clean()
     except Exception as error:  # noqa: BLE001 - the process boundary: whatever it was, the worker is told
-        mouth.say(TaskMessage(failure=failure_of(error).masked(Masker(spec.secrets))))
+        mouth.say(Message(failure=failure_of(error).masked(Masker(spec.secrets))))
         return 1
     return 0
 

@@ -1,4 +1,8 @@
-"""Positions of sinks that cannot keep their own: one small file per task, replaced whole and synced."""
+"""Positions of sinks that cannot keep their own.
+
+`FileOffsets`: one small file per task, replaced whole and synced. `LogOffsets`: beside those of the sources, in a log
+that all workers reach.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,27 @@ import os
 from pathlib import Path
 
 from tailrace.errors import Fatal, Retriable
+from tailrace.event import Record
 from tailrace.position import Position
+from tailrace.sink import Sink
+
+
+class LogOffsets:
+    """An `OffsetStore` that is a writer of the log which writes positions and nothing else.
+
+    Opening it fences whoever saved positions for the task before, as it does with a source's writer.
+    """
+
+    def __init__(self, writer: Sink[Record]) -> None:
+        self._writer = writer
+
+    def load(self, task: str) -> Position | None:
+        """Become the only one to save for `task`; return the position saved last."""
+        return self._writer.open(task)
+
+    def save(self, task: str, position: Position) -> None:  # noqa: ARG002 - the one that was loaded
+        """Commit it; raises `Retriable` or `Fatal` where another has taken the task over."""
+        self._writer.commit(position)
 
 
 class FileOffsets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tailrace.config.settings import Settings
 from tailrace.errors import TailraceError
+from tailrace.log.seat import Shared
 from tailrace.position import Position
 from tailrace.runtime.build import (
     build_log,
@@ -46,6 +47,8 @@ class Positions:
             self._log.set_position(task, position)
         elif (sink := self._own(task)) is not None:
             _repositioning(task, sink).set_position(task, position)
+        elif isinstance(self._log, Shared):
+            self._log.set_position(task, position)
         elif position is None:
             sink_offsets(self._folder).remove(task)
         else:

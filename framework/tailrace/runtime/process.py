@@ -1,6 +1,7 @@
 """The process of one task, started by the supervisor and by nobody else; `launch.py` is how it begins.
 
-    stdin    one line, the `TaskSpec` as JSON; then nothing: its end says that the worker is gone
+    stdin    one line, the `TaskSpec` as JSON; then leases, where it has one (`lifeline.py`); its end says that the
+             worker is gone
     stdout   `TaskMessage`s as JSON lines: reports, and at the end either `ended` or a `failure`
     stderr   logs
     SIGTERM  finish the batch, commit, acknowledge, close, exit 0
@@ -13,22 +14,20 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import threading
-import time
 from types import FrameType
 
 import structlog
 
 from tailrace.config.masking import Masker
 from tailrace.runtime.build import TaskSpec, build_task
+from tailrace.runtime.child import Message
+from tailrace.runtime.lifeline import FAILED, Lifeline
 from tailrace.runtime.logs import configure_logs
 from tailrace.runtime.meter import Meter
 from tailrace.runtime.restart import failure_of
 from tailrace.runtime.spare import importing
 from tailrace.runtime.state import TaskMessage
 from tailrace.runtime.task import run_task
-
-FAILED = 1
 
 
 class StopRequest:
@@ -45,22 +44,6 @@ class StopRequest:
         """Ask for the drain."""
         self._asked = True
 
-    def follow(self, lifeline: int, grace: float) -> None:
-        """Watch `lifeline`, a pipe whose other end the worker holds.
-
-        A thread, since the loop may be deep in a call of libpq when the worker dies. It touches nothing of the task:
-        it sets the flag, and after `grace` seconds ends a process that could not drain; that is as safe as a crash.
-        """
-
-        def wait() -> None:
-            while os.read(lifeline, 4096):
-                pass
-            self.ask()
-            time.sleep(grace)
-            os._exit(FAILED)
-
-        threading.Thread(target=wait, name="lifeline", daemon=True).start()
-
 
 class Mouth:
     """Writes messages to the worker; whatever else wants to print goes to stderr from now on."""
@@ -69,7 +52,7 @@ class Mouth:
         self._descriptor = os.dup(1)
         os.dup2(2, 1)
 
-    def say(self, message: TaskMessage) -> None:
+    def say(self, message: Message) -> None:
         """Send one line; a worker that is gone is no reason to fail, the lifeline takes care of it."""
         data = message.model_dump_json().encode() + b"\n"
         try:
@@ -84,12 +67,12 @@ def main() -> int:
     stop = StopRequest()
     signal.signal(signal.SIGTERM, stop.ask)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which asks for the drain in its order
-    line = read_line(0)
+    line, rest = read_line(0)
     if not line:
         return 0  # started ahead, and nobody needed it
     spec = TaskSpec.model_validate_json(line)
     mouth = Mouth()
-    stop.follow(0, spec.stop_timeout)
+    Lifeline(0, spec.lease, rest).follow(stop.ask, spec.stop_timeout)
     configure_logs(spec.logging, spec.secrets)
     structlog.contextvars.bind_contextvars(task=spec.name)
     try:
@@ -120,12 +103,13 @@ def _run(spec: TaskSpec, stop: StopRequest, mouth: Mouth) -> None:
     meter.last()
 
 
-def read_line(descriptor: int) -> bytes:
-    """Read up to the end of line, unbuffered: what follows belongs to the lifeline."""
-    parts: list[bytes] = []
-    while not parts or not parts[-1].endswith(b"\n"):
+def read_line(descriptor: int) -> tuple[bytes, bytes]:
+    """Read up to the end of a line, unbuffered; return it, and what came with it: that belongs to the lifeline."""
+    data = b""
+    while b"\n" not in data:
         part = os.read(descriptor, 65536)
         if not part:
             break
-        parts.append(part)
-    return b"".join(parts)
+        data += part
+    line, end, rest = data.partition(b"\n")
+    return line + end, rest

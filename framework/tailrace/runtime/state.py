@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from tailrace.errors import TailraceError
+from tailrace.runtime.child import Message
 from tailrace.runtime.restart import Failure
 from tailrace.source import SnapshotProgress
 
@@ -49,13 +50,12 @@ class TaskReport(BaseModel):
     warnings: list[str] = Field(default_factory=list)
 
 
-class TaskMessage(BaseModel):
+class TaskMessage(Message):
     """One line from a task's process to the worker: how it is doing, or why it ends."""
 
     model_config = ConfigDict(frozen=True)
 
     report: TaskReport | None = None
-    failure: Failure | None = None
     ended: Literal["", "finished", "stopped"] = ""
     """`finished`: there was nothing more to do; `stopped`: it was asked to."""
 
@@ -109,6 +109,18 @@ class WorkerState(BaseModel):
     started: datetime
     updated: datetime
     tasks: list[TaskState]
+    """Those that this worker has been given, where it is one of a group."""
+    group: str = ""
+    worker: str = ""
+    """Its name in the group."""
+    digests: dict[str, str] = Field(default_factory=dict)
+    """Of the settings of every task in its config file: workers of a group should have the same."""
+    warnings: list[str] = Field(default_factory=list)
+
+
+def state_file(folder: Path) -> Path:
+    """Return where the worker of `folder` keeps the state that others may read."""
+    return folder / "worker" / "status.json"
 
 
 def write_state(file: Path, state: WorkerState) -> None:

@@ -1,6 +1,7 @@
-"""The worker: one process per task, each restarted by itself; orderly stop; state in a file for `tailrace status`.
+"""The worker: one process per task, each restarted by itself; orderly stop; state for `tailrace status`.
 
 One thread. One failed task never stops the others; the worker ends when it is asked to, or when nothing runs any more.
+Which tasks are its own is not decided here: `membership.py` is where that comes from.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from types import FrameType
 from typing import Self, TypeAlias
 
 import structlog
 
 from tailrace import __version__
-from tailrace.runtime.build import Plan
+from tailrace.runtime.build import Plan, TaskSpec
 from tailrace.runtime.companion import Companion
+from tailrace.runtime.group import membership_of
 from tailrace.runtime.housekeeping import Housekeeper
-from tailrace.runtime.lock import WorkerLock
+from tailrace.runtime.membership import Shift
 from tailrace.runtime.spare import Spare
-from tailrace.runtime.state import Phase, State, WorkerState, write_state
+from tailrace.runtime.state import Phase, State, WorkerState
 from tailrace.runtime.ward import Ward
 
 log = structlog.get_logger()
@@ -35,20 +36,14 @@ DONE, UNDRAINED, FATAL = 0, 1, 3
 
 _STEP = 0.2
 _STATE_INTERVAL = 1.0
-_COMPLAIN_EVERY = 60.0
 _REAP = 5.0
-
-
-def state_file(folder: Path) -> Path:
-    """Return where the worker of `folder` keeps the state that others may read."""
-    return folder / "worker" / "status.json"
 
 
 class Supervisor:
     """Runs the tasks of a plan.
 
     Either call `run`, which handles signals and returns the exit code; or, to do something else meanwhile, use it as a
-    context manager (it takes the worker's lock) and call `step` until `done`.
+    context manager (it joins the membership) and call `step` until `done`.
     """
 
     def __init__(
@@ -59,30 +54,29 @@ class Supervisor:
         spare: Spare | None = None,
         companions: Sequence[Companion] = (),
     ) -> None:
-        self.wards = [Ward(spec, plan.settings.worker) for spec in plan.tasks]
         self._plan = plan
         self._until_current = until_current
         self._spare = spare
         self._companions = companions
-        self._lock = WorkerLock(plan.folder)
+        self._membership = membership_of(plan)
+        self._wards = {spec.name: self._ward(spec) for spec in plan.tasks}
+        self._mine: set[str] = set()
+        self._leaving: set[str] = set()
+        self._gone: list[Ward] = []
+        """Killed, and not ended yet."""
+        self._lease: float | None = None
         self._housekeeper = Housekeeper(plan)
         self._started = datetime.now(UTC)
         self._waiting: list[Ward] = []
         self._stop_requests = 0
         self._state_due = 0.0
         self._seen: list[tuple[State, Phase]] = []
-        self._complain_at = 0.0
 
     def __enter__(self) -> Self:
-        self._lock.acquire()
+        self._membership.join()
         self._start_companions()
-        log.info("worker started", pid=os.getpid(), tasks=len(self.wards), folder=str(self._plan.folder))
-        # What a sink has to catch up with is there only once the sources have: sinks begin after them.
-        first = [ward for ward in self.wards if ward.spec.kind == "source"] if self._until_current else self.wards
-        self._waiting = [ward for ward in self.wards if ward not in first]
-        now = time.monotonic()
-        for ward in first:
-            ward.start(now, self._spare.take() if self._spare else None)
+        log.info("worker started", pid=os.getpid(), tasks=len(self._wards), folder=str(self._plan.folder))
+        self._share()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,14 +89,20 @@ class Supervisor:
             self._turn(0.05)
         self._housekeeper.close()
         self._close_companions()
-        self._write_state()
-        self._lock.release()
+        self._membership.post(self.state())
+        self._membership.leave()
         log.info("worker ended", pid=os.getpid())
+
+    @property
+    def wards(self) -> list[Ward]:
+        """The tasks that are this worker's."""
+        return [ward for name, ward in self._wards.items() if name in self._mine]
 
     @property
     def done(self) -> bool:
         """Whether nothing runs any more, and nothing will by itself."""
-        return not self._waiting and all(ward.down for ward in self.wards)
+        stays = not self._membership.ends and not self._stop_requests
+        return not stays and not self._waiting and all(ward.down for ward in self.wards)
 
     @property
     def exit_code(self) -> int:
@@ -135,6 +135,7 @@ class Supervisor:
         if self._stop_requests:
             self._stop_now()
         self._turn(timeout)
+        self._share()
         if self._waiting and all(ward.down for ward in self.wards if ward not in self._waiting):
             waiting, self._waiting = self._waiting, []
             for ward in waiting:
@@ -144,7 +145,8 @@ class Supervisor:
         seen = [(ward.state, ward.phase) for ward in self.wards]
         if seen != self._seen or time.monotonic() >= self._state_due:
             self._seen = seen
-            self._write_state()
+            self._state_due = time.monotonic() + _STATE_INTERVAL
+            self._membership.post(self.state())
 
     def run(self) -> int:
         """Run to the end; SIGTERM and Ctrl-C drain, a second one kills. Returns the exit code."""
@@ -159,12 +161,57 @@ class Supervisor:
                 companion.start()
         except BaseException:
             self._close_companions()
-            self._lock.release()
+            self._membership.leave()
             raise
 
     def _close_companions(self) -> None:
         for companion in self._companions:
             companion.close()
+
+    def _share(self) -> None:
+        """See to what is ours now, and to what no longer is."""
+        now = time.monotonic()
+        for shift in self._membership.turn(now):
+            self._move(shift, now)
+        for name in [name for name in self._leaving if self._wards[name].down]:
+            self._forget(name)
+            self._membership.released(name)
+        if (lease := self._membership.lease) is not None and lease != self._lease:
+            self._lease = lease
+            for ward in self.wards:
+                ward.renew(lease)
+
+    def _move(self, shift: Shift, now: float) -> None:
+        for name in shift.lost:
+            self._wards[name].abandon(now)
+            self._forget(name)
+        for name in shift.leaving:
+            self._wards[name].stop(now)
+        self._leaving.update(shift.leaving)
+        if shift.gained and not self._stop_requests:
+            self._begin([name for name in self._wards if name in set(shift.gained)], now)
+
+    def _begin(self, names: Sequence[str], now: float) -> None:
+        """Start tasks that are ours from now on."""
+        self._mine.update(names)
+        new = [self._wards[name] for name in names]
+        # What a sink has to catch up with is there only once the sources have: sinks begin after them.
+        first = [ward for ward in new if ward.spec.kind == "source"] if self._until_current else new
+        self._waiting = [ward for ward in new if ward not in first]
+        for ward in first:
+            ward.lease = self._membership.lease
+            ward.start(now, self._spare.take() if self._spare and not self._membership.inherited else None)
+
+    def _forget(self, name: str) -> None:
+        """Begin anew, should the task be ours again."""
+        self._mine.discard(name)
+        self._leaving.discard(name)
+        if not self._wards[name].down:
+            self._gone.append(self._wards[name])
+        self._wards[name] = self._ward(self._wards[name].spec)
+
+    def _ward(self, spec: TaskSpec) -> Ward:
+        return Ward(spec, self._plan.settings.worker, self._membership.inherited)
 
     def _stop_now(self) -> None:
         self._waiting = []
@@ -175,22 +222,14 @@ class Supervisor:
                 ward.kill()
 
     def _turn(self, timeout: float) -> None:
-        _wait([ward.child.fileno() for ward in self.wards if ward.child is not None], timeout)
+        children = [ward.child.fileno() for ward in self.wards if ward.child is not None]
+        _wait([*children, *self._membership.descriptors], timeout)
         now = time.monotonic()
-        for ward in self.wards:
+        for ward in [*self.wards, *self._gone]:
             ward.turn(now)
         for companion in self._companions:
             companion.turn(now)
-
-    def _write_state(self) -> None:
-        self._state_due = time.monotonic() + _STATE_INTERVAL
-        try:
-            write_state(state_file(self._plan.folder), self.state())
-        except OSError as error:
-            # A full disk stops the tasks' commits; it must not stop the worker that is to start them again.
-            if time.monotonic() >= self._complain_at:
-                self._complain_at = time.monotonic() + _COMPLAIN_EVERY
-                log.warning("cannot write worker state", path=str(self._plan.folder), error=error.strerror)
+        self._gone = [ward for ward in self._gone if not ward.down]
 
 
 class _Signals:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -13,7 +14,7 @@ from tailrace.runtime.build import TaskSpec
 from tailrace.runtime.child import Child
 from tailrace.runtime.restart import Failure, Restart, RestartPolicy, decide, failure_of_exit
 from tailrace.runtime.spare import TASK_MODULE, Process
-from tailrace.runtime.state import Phase, State, TaskReport, TaskState
+from tailrace.runtime.state import Phase, State, TaskMessage, TaskReport, TaskState
 
 log = structlog.get_logger()
 
@@ -30,10 +31,13 @@ LONG_OPENING = 60.0
 class Ward:
     """Keeps one task running. Called by the supervisor's one thread; times are of its clock."""
 
-    def __init__(self, spec: TaskSpec, settings: WorkerSettings) -> None:
+    def __init__(self, spec: TaskSpec, settings: WorkerSettings, inherited: Sequence[int] = ()) -> None:
         self.spec = spec
-        self.child: Child | None = None
+        self._inherited = inherited
+        self.child: Child[TaskMessage] | None = None
         self.state: State = "UNASSIGNED"
+        self.lease: float | None = None
+        """What the next process begins with; the one that runs is told by `renew`."""
         self.drained = True
         """False after a stop in which the process had to be killed or failed."""
         self._settings = settings
@@ -43,6 +47,7 @@ class Ward:
             limit=settings.restart_limit,
         )
         self._stopping_at: float | None = None
+        self._abandoned = False
         self._finished = False
         self._next_at: float | None = None
         self._started_at = 0.0
@@ -73,7 +78,8 @@ class Ward:
 
     def start(self, now: float, process: Process | None = None) -> None:
         """Start the process, or take the one that was started ahead."""
-        self.child = Child(TASK_MODULE, self.spec.model_dump_json(), process)
+        payload = self.spec.model_copy(update={"lease": self.lease}).model_dump_json()
+        self.child = Child(TASK_MODULE, payload, TaskMessage, process, self._inherited)
         self._started_at = self._heard_at = now
         self._report = self._report.model_copy(update={"phase": "opening"})
         self._next_at = self._running_since = None
@@ -93,6 +99,19 @@ class Ward:
         elif self.state == "RESTARTING":
             self.state = "UNASSIGNED"
 
+    def renew(self, lease: float) -> None:
+        """Let the process run until `lease`."""
+        self.lease = lease
+        if self.child is not None:
+            self.child.say(str(lease))
+
+    def abandon(self, now: float) -> None:
+        """End the process at once, and do not start another: the task is no longer ours."""
+        self._abandoned = True
+        self._stopping_at = now
+        self._next_at = None
+        self.kill()
+
     def kill(self) -> None:
         """End the process at once."""
         if self.child is not None:
@@ -111,7 +130,7 @@ class Ward:
         elif self._next_at is not None and now >= self._next_at:
             self.start(now)
 
-    def _listen(self, child: Child, now: float) -> None:
+    def _listen(self, child: Child[TaskMessage], now: float) -> None:
         for message in child.read():
             self._heard_at = now
             if message.report is not None:
@@ -137,7 +156,7 @@ class Ward:
         while self._samples[0][0] < now - RATE_WINDOW and len(self._samples) > 2:
             self._samples.popleft()
 
-    def _watch(self, child: Child, now: float) -> None:
+    def _watch(self, child: Child[TaskMessage], now: float) -> None:
         """Kill what does not drain in time, and what has fallen silent while it ran."""
         if self._stopping_at is not None:
             if now - self._stopping_at >= self._settings.stop_timeout:
@@ -170,8 +189,8 @@ class Ward:
     def _ended_in_drain(self, code: int, told: Failure | str) -> None:
         """Take note of a drain that failed. Nothing is lost: the next start resumes at the last commit."""
         self.state = "UNASSIGNED"
-        if code == -signal.SIGTERM:
-            return  # it had not come as far as to have anything to drain
+        if code == -signal.SIGTERM or self._abandoned:
+            return  # it had not come as far as to have anything to drain, or was not asked to
         self.drained = False
         failure = told if isinstance(told, Failure) else failure_of_exit(code)
         self._note(failure)

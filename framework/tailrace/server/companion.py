@@ -10,7 +10,7 @@ import structlog
 
 from tailrace.config.settings import ServerSettings
 from tailrace.runtime.build import Plan
-from tailrace.runtime.child import Child
+from tailrace.runtime.child import Child, Message
 from tailrace.runtime.logs import LogSettings
 from tailrace.runtime.spare import start_process
 from tailrace.server.listener import is_loopback, listen
@@ -35,7 +35,7 @@ class ApiProcess:
         self._settings = settings
         self._logging = logging
         self._socket: socket.socket | None = None
-        self._child: Child | None = None
+        self._child: Child[Message] | None = None
         self._started_at = 0.0
         self._next_at: float | None = None
         self._delay = _DELAY
@@ -86,10 +86,10 @@ class ApiProcess:
             token=self._settings.token.get_secret_value(),
         )
         process = start_process(MODULE, descriptors=[descriptor])
-        self._child = Child(MODULE, json.dumps(spec.model_dump(mode="json")), process)
+        self._child = Child(MODULE, json.dumps(spec.model_dump(mode="json")), Message, process)
         self._started_at, self._next_at = now, None
 
-    def _ended(self, child: Child, code: int, now: float) -> None:
+    def _ended(self, child: Child[Message], code: int, now: float) -> None:
         failures = [message.failure for message in child.read() if message.failure is not None]
         child.close()
         self._child = None

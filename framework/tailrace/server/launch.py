@@ -15,11 +15,12 @@ import sys
 
 from tailrace.config.masking import Masker
 from tailrace.runtime.build import build_log
+from tailrace.runtime.child import Message
+from tailrace.runtime.lifeline import Lifeline
 from tailrace.runtime.logs import configure_logs
-from tailrace.runtime.process import Mouth, StopRequest, read_line
+from tailrace.runtime.process import Mouth, read_line
 from tailrace.runtime.restart import failure_of
 from tailrace.runtime.spare import importing
-from tailrace.runtime.state import TaskMessage
 from tailrace.server.spec import ServerSpec
 
 _DRAIN = 2
@@ -29,14 +30,15 @@ _DRAIN = 2
 def main() -> int:
     """Serve until SIGTERM; return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker
-    spec = ServerSpec.model_validate_json(read_line(0))
+    line, _ = read_line(0)
+    spec = ServerSpec.model_validate_json(line)
     mouth = Mouth()
-    StopRequest().follow(0, grace=0.0)
+    Lifeline(0).follow(lambda: None, grace=0.0)
     configure_logs(spec.logging, spec.secrets)
     try:
         _serve(spec)
     except Exception as error:  # noqa: BLE001 - the process boundary: whatever it was, the worker is told
-        mouth.say(TaskMessage(failure=failure_of(error).masked(Masker(spec.secrets))))
+        mouth.say(Message(failure=failure_of(error).masked(Masker(spec.secrets))))
         return 1
     return 0
 

@@ -22,8 +22,7 @@ from tailrace.log.store.settings import BundledLogConfig
 from tailrace.runtime.lock import WorkerLock
 from tailrace.runtime.offsets import FileOffsets
 from tailrace.runtime.restart import Failure
-from tailrace.runtime.state import TaskState, WorkerState, write_state
-from tailrace.runtime.supervisor import state_file
+from tailrace.runtime.state import TaskState, WorkerState, state_file, write_state
 
 Run = Callable[..., tuple[int, str, str]]
 

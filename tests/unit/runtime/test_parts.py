@@ -235,7 +235,7 @@ def test_the_housekeeper_cleans_every_few_minutes(plan: Plan, monkeypatch: pytes
     passes: list[Pass] = []
 
     class Pass:
-        def __init__(self, module: str, payload: str) -> None:
+        def __init__(self, module: str, payload: str, *_: object) -> None:
             passes.append(self)
             self.code: int | None = None
 

@@ -21,7 +21,7 @@ SETTINGS = WorkerSettings(restart_delay=1.0, restart_delay_max=60.0, restart_lim
 class Puppet:
     """Stands for a process."""
 
-    def __init__(self, _module: str, payload: str, _process: object = None) -> None:
+    def __init__(self, _module: str, payload: str, *_: object) -> None:
         self.payload = payload
         self.pid = 4711
         self.messages: list[TaskMessage] = []

@@ -21,8 +21,8 @@ from tailrace.config.settings import load_settings
 from tailrace.errors import TailraceError
 from tailrace.runtime.build import build_log, plan_worker
 from tailrace.runtime.logs import configure_logs, log_settings
-from tailrace.runtime.state import TaskState, read_state
-from tailrace.runtime.supervisor import Supervisor, state_file
+from tailrace.runtime.state import TaskState, read_state, state_file
+from tailrace.runtime.supervisor import Supervisor
 
 pytestmark = pytest.mark.usefixtures("strangers")
 
