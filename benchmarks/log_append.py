@@ -109,7 +109,7 @@ def append(batches: Sequence[Sequence[Record]], count: int, compression: Compres
 
         figures = spent(work, count)
         writer.close()
-        return {**figures, "bytes_per_record": sum(info.bytes for info in log.partitions()) / count}
+        return {**figures, "bytes_per_record": sum(info.bytes or 0 for info in log.partitions()) / count}
 
 
 def main() -> None:

@@ -135,7 +135,7 @@ def main() -> None:
             "file": lambda: told(through_file(log), count),
         }
         contest = hold("", contenders, rounds=given.rounds)
-        file_bytes = sum(info.bytes for info in log.partitions()) / count
+        file_bytes = sum(info.bytes or 0 for info in log.partitions()) / count
     ratios = contest.ratios("objects", "fastavro", "records_per_second")
     publish(
         "log_read", list(contest.medians()), about=__doc__ or "", every_run=list(contest.every_run()),

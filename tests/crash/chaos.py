@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from crash.place import Place
 from crash.side import Side
 from crash.topics import committed
 from crash.worker import Worker, send_signal
@@ -30,6 +31,7 @@ class Plan:
     freezes: int = 4
     stops: int = 4
     rotations: int = 0
+    broker_blows: int = 0
     seconds: float = 600.0
 
 
@@ -42,6 +44,7 @@ class Chaos:
     proxy: TcpProxy
     plan: Plan
     seed: int
+    place: Place
     dealt: Counter[str] = field(default_factory=Counter)
 
     def schedule(self) -> list[str]:
@@ -56,6 +59,7 @@ class Chaos:
             (plan.freezes, ("freeze_task", "replace_frozen")),
             (plan.stops, ("stop_worker",)),
             (plan.rotations, ("rotate", "purge")),
+            (plan.broker_blows, tuple(self.place.blows())),
         )
         for number, names in ways:
             # Each way in turn, so that also a short plan has them all.
@@ -74,7 +78,10 @@ class Chaos:
                 break
             self._revive()
             log.info("blow", name=name, number=number, of=len(blows), seconds=round(time.monotonic() - begin, 2))
-            getattr(self, f"_{name}")(rng)
+            if name in self.place.blows():
+                self.place.deal(name, rng)
+            else:
+                getattr(self, f"_{name}")(rng)
             self.dealt[name] += 1
         stopping.wait(max(0.0, begin + self.plan.seconds - time.monotonic()))
         self._revive()
@@ -162,4 +169,4 @@ class Chaos:
         self.side.rotate(None, purge=False)
 
     def _purge(self, _: random.Random) -> None:
-        self.side.rotate(committed(self.worker.log_path), purge=True)
+        self.side.rotate(committed(self.place), purge=True)

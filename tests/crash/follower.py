@@ -5,38 +5,47 @@ from __future__ import annotations
 import threading
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import closing
 
+from crash.place import Place
 from crash.topics import Topics
+from tailrace.errors import Retriable
 from tailrace.log.backend import StoredRecord
-from tailrace.log.store.backend import BundledLog
+from tailrace.position import Position
 
 
 class Follower(threading.Thread):
     """Keeps a checksum of each record that it was shown, by topic and partition, in the order of their showing."""
 
-    def __init__(self, path: Path, topics: str) -> None:
+    def __init__(self, place: Place, topics: str) -> None:
         super().__init__(name="follower", daemon=True)
-        self.path = path
+        self._place = place
         self.died: BaseException | None = None
         self.stopping = threading.Event()
         self.shown: dict[tuple[str, int], list[tuple[int, int]]] = {}
         self._glob = topics
+        self._position: Position | None = None
 
     def run(self) -> None:
         """Read until stopped."""
         try:
-            source = BundledLog(BundledLog.Config.model_validate({"path": self.path})).reader([self._glob])
-            source.open(None)
-            try:
-                while not self.stopping.is_set():
-                    for record in source.poll(0.2).items:
-                        place = (record.topic, record.partition)
-                        self.shown.setdefault(place, []).append((record.offset, _checksum(record)))
-            finally:
-                source.close()
+            while not self.stopping.is_set():
+                try:
+                    self._follow(self._position)
+                except Retriable:  # a broker is away
+                    self.stopping.wait(0.5)
         except BaseException as died:  # noqa: BLE001 - told by `problems`
             self.died = died
+
+    def _follow(self, position: Position | None) -> None:
+        with closing(self._place.log().reader([self._glob])) as source:
+            source.open(position)
+            while not self.stopping.is_set():
+                batch = source.poll(0.2)
+                for record in batch.items:
+                    place = (record.topic, record.partition)
+                    self.shown.setdefault(place, []).append((record.offset, _checksum(record)))
+                self._position = batch.position or self._position
 
     def problems(self, topics: Topics) -> Iterator[str]:
         """Stop, and tell where what was shown is not the beginning of what is there."""

@@ -2,6 +2,7 @@
 
     python -m tests.crash.harness --kills 100 --restarts 10 --cuts 20 --minutes 12 --pg 15 --seed 7
     python -m tests.crash.harness --mysql --rotations 10
+    python -m tests.crash.harness --kafka --broker-blows 20
 
 Prints the seed first and the verdict last; the verdict is JSON on stdout, all else goes to stderr. Exit code 0: nothing
 was lost, invented, duplicated or out of order, and the topics folded are the tables.
@@ -25,6 +26,7 @@ from crash.chaos import Plan
 from crash.mysql_side import MysqlSide
 from crash.side import PostgresSide, Side
 from crash.workload import Pace
+from servers.kafka import require
 from servers.mysql_programs import programs
 from servers.postgres import bin_dir
 
@@ -41,7 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
     folder = given.dir or Path(tempfile.mkdtemp(prefix="tailrace-crash-"))
     sys.stderr.write(f"seed {seed}, folder {folder}\n")
     plan = Plan(
-        given.kills, given.restarts, given.cuts, given.freezes, given.stops, given.rotations, given.minutes * 60
+        given.kills,
+        given.restarts,
+        given.cuts,
+        given.freezes,
+        given.stops,
+        given.rotations,
+        given.broker_blows if given.kafka else 0,
+        given.minutes * 60,
     )
     pace = Pace(writers=given.writers, pause=given.pause, prefill=given.prefill, scale=given.scale)
     if given.partitions > 1:
@@ -49,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     orders = Orders(
         side, folder, seed, plan, pace,
         bulk_rows=given.bulk_rows, bulks=tuple((n + 0.1) / given.bulks for n in range(given.bulks)),
-        chunk_rows=given.chunk_rows, partitions=given.partitions,
+        chunk_rows=given.chunk_rows, partitions=given.partitions, kafka=require() if given.kafka else None,
     )  # fmt: skip
     outcome = Campaign(orders).run()
     _print(seed, given.server or f"postgres {given.pg}", outcome)
@@ -80,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--freezes", type=int, default=5, help="tasks stopped and continued by signal")
     parser.add_argument("--stops", type=int, default=5, help="orderly stops of the worker")
     parser.add_argument("--rotations", type=int, default=0, help="new log files, every other time old ones are purged")
+    parser.add_argument("--kafka", action="store_true", help="the log in three Kafka brokers, not in files")
+    parser.add_argument("--broker-blows", type=int, default=20, help="brokers killed, held still, cut from the worker")
     parser.add_argument("--minutes", type=float, default=12.0, help="time over which all of these are spread")
     parser.add_argument("--seed", type=int, help="of the order of all this, and of the writers; drawn if not given")
     parser.add_argument("--pg", type=int, choices=(15, 18), default=15, help="version of Postgres")

@@ -15,7 +15,7 @@ from crash.chaos import Plan
 from crash.mysql_side import MysqlSide
 from crash.side import PostgresSide
 from crash.workload import Pace
-from servers import mysql
+from servers import kafka, mysql
 from servers.mysql_programs import Flavour
 from servers.postgres import require
 
@@ -56,4 +56,23 @@ def test_nothing_of_a_binlog_is_lost_or_told_twice_under_blows(flavour: Flavour,
     assert isinstance(dealt, dict)
     assert dealt["kill_task"] > 0 < dealt["restart_immediate"]
     assert dealt["rotate"] == dealt["purge"] == 3
+    assert outcome.verdict.events["r"] > 0 < outcome.verdict.events["d"]
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.kafka
+@pytest.mark.timeout(400)
+def test_nothing_is_lost_or_told_twice_in_kafka_under_blows(tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    plan = Plan(kills=5, restarts=1, cuts=1, freezes=2, stops=1, broker_blows=5, seconds=25)
+    orders = Orders(
+        PostgresSide(require(18)), tmp_path, seed, plan, Pace(writers=3, pause=0.05, prefill=0.2),
+        bulk_rows=4000, bulks=(0.2,), chunk_rows=100, kafka=kafka.require(),
+    )  # fmt: skip
+    outcome = Campaign(orders).run()
+    assert outcome.clean, "\n".join([f"seed {seed}", *outcome.lines()])
+    dealt = outcome.figures["dealt"]
+    assert isinstance(dealt, dict)
+    assert dealt["kill_task"] > 0 < dealt["kill_broker"]
     assert outcome.verdict.events["r"] > 0 < outcome.verdict.events["d"]

@@ -12,6 +12,7 @@ import pytest
 
 from crash.chaos import Chaos, Plan
 from crash.history import last_version, load_history
+from crash.place import FolderPlace
 from crash.side import PostgresSide
 from crash.tables import BULK_KEYS, SCHEMA, TABLES, create_tables
 from crash.worker import Worker
@@ -74,7 +75,9 @@ def test_the_schedule_is_drawn_from_the_seed(tmp_path: Path) -> None:
     with TcpProxy(1) as proxy:
         worker, side = Worker(tmp_path, "", ()), PostgresSide(tmp_path)
         plan = Plan(kills=10, restarts=5, cuts=5, freezes=1, stops=1, seconds=1)
-        one, same, other = (Chaos(worker, side, proxy, plan, seed).schedule() for seed in (1, 1, 2))
+        one, same, other = (
+            Chaos(worker, side, proxy, plan, seed, FolderPlace(tmp_path)).schedule() for seed in (1, 1, 2)
+        )
     assert one == same != other
     assert len(one) == 22
     assert {"kill_task", "kill_worker", "restart_fast", "restart_immediate", "cut", "deaf"} <= set(one)

@@ -1,4 +1,4 @@
-"""What a topic tells, by the log's own reader; and its records as somebody else's reader of Kafka batches has them."""
+"""What a topic tells, by the log's own reader; and its records as somebody else's code reads them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
+from itertools import islice
 
-from aiokafka.record.memory_records import MemoryRecords
-
+from crash.place import Place
 from crash.tables import CrashTable
 from crash.verify import NOT_SENT, Cells, NotSent, TopicEvent
 from crash.worker import CONNECTOR
 from tailrace.codec.decoder import Decoder
 from tailrace.log.backend import StoredRecord
-from tailrace.log.store.backend import BundledLog
 
 PLACEHOLDER = "__debezium_unavailable_value"
 
@@ -30,12 +28,12 @@ class Told:
 
 
 class Topics:
-    """The topics below a log's folder."""
+    """The topics of a worker."""
 
-    def __init__(self, path: Path, prefix: str) -> None:
-        self.path = path
+    def __init__(self, place: Place, prefix: str) -> None:
         self.prefix = prefix
-        self.log = BundledLog(BundledLog.Config.model_validate({"path": path}))
+        self.log = place.log()
+        self._place = place
         self._decoder = Decoder(self.log.registry())
 
     def partitions(self, table: CrashTable) -> list[int]:
@@ -43,10 +41,12 @@ class Topics:
         return [info.partition for info in self.log.partitions() if info.topic == self.topic(table)]
 
     def events(self, table: CrashTable, partition: int) -> Iterator[TopicEvent]:
-        """Yield what was committed to a partition, in order; raises ValueError where offsets are not dense."""
-        for expected, record in enumerate(self.log.records(self.topic(table), partition, 0)):
-            if record.offset != expected:
+        """Yield what was committed to a partition, in order; raises ValueError where offsets are wrong."""
+        expected = 0
+        for record in self.log.records(self.topic(table), partition, 0):
+            if record.offset < expected or (self._place.dense and record.offset != expected):
                 raise ValueError(f"{record.topic}-{partition}: offset {record.offset} where {expected} follows")
+            expected = record.offset + 1
             yield self._event(table, record)
 
     def topic(self, table: CrashTable) -> str:
@@ -58,9 +58,8 @@ class Topics:
         return digest((record.offset, record.key, record.value) for record in self.log.records(topic, partition, 0))
 
     def told_to_others(self, topic: str, partition: int, *, until: int) -> Told:
-        """Read a partition's segment files, up to offset `until`, with the record batch reader of aiokafka."""
-        records = segment_records(self.path / "topics" / f"{topic}-{partition}")
-        return digest(record for record in records if record[0] < until)
+        """Read the first `until` records of a partition with somebody else's code."""
+        return digest(islice(self._place.read_by_others(topic, partition), until))
 
     def _event(self, table: CrashTable, record: StoredRecord) -> TopicEvent:
         key = _mapping(self._decoder.value(record.key))
@@ -75,22 +74,9 @@ class Topics:
         return TopicEvent(record.offset, str(envelope["op"]), named, after, before, _moved_from(table, record.headers))
 
 
-def committed(path: Path) -> Mapping[str, object] | None:
-    """Return the position that the log at `path` has committed for the worker's connector."""
-    return BundledLog(BundledLog.Config.model_validate({"path": path})).positions().get(CONNECTOR)
-
-
-def segment_records(folder: Path) -> Iterator[tuple[int, bytes | None, bytes | None]]:
-    """Yield offset, key and value of all records in the segment files of a partition, committed or not."""
-    for segment in sorted(folder.glob("*.log")):
-        batches = MemoryRecords(segment.read_bytes())
-        while batches.has_next():
-            batch = batches.next_batch()
-            assert batch is not None
-            if not batch.validate_crc():
-                raise ValueError(f"{segment}: checksum of the batch at offset {batch.base_offset} is wrong")
-            for record in batch:
-                yield record.offset, record.key, record.value
+def committed(place: Place) -> Mapping[str, object] | None:
+    """Return the position that the log has committed for the worker's connector."""
+    return place.log().positions().get(CONNECTOR)
 
 
 def digest(records: Iterator[tuple[int, bytes | None, bytes | None]]) -> Told:

@@ -60,7 +60,10 @@ class Worker:
         self.folder.mkdir(parents=True, exist_ok=True)
         connector = {"type": "postgres", "url": self.url, "tables": list(self.tables), **self.options}
         document = {
-            "log": {"type": "bundled", "path": "./data", **self.log_options},
+            "log": {
+                **({} if "type" in self.log_options else {"type": "bundled", "path": "./data"}),
+                **self.log_options,
+            },
             "worker": dict(self.worker_options),
             "connectors": {CONNECTOR: connector},
         }

@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from tailrace.config.settings import ServerSettings, WorkerSettings
+from tailrace.log.kafka.settings import KafkaLogConfig
 from tailrace.log.store.settings import BundledLogConfig
 from tailrace_mysql.config import MysqlConfig
 from tailrace_postgres.config import PostgresConfig
@@ -29,6 +30,7 @@ paths start at the folder of the file. An unknown key is an error that names the
 
 BLOCKS: list[tuple[str, str, type[BaseModel]]] = [
     ("`log:` with `type: bundled`", "Where the topics are; without the block, `./tailrace-data`.", BundledLogConfig),
+    ("`log:` with `type: kafka`", "Topics in a Kafka cluster: [docs/kafka.md](kafka.md).", KafkaLogConfig),
     ("`connectors.<name>:` with `type: postgres`", "A Postgres database to capture.", PostgresConfig),
     (
         "`connectors.<name>:` with `type: mysql` or `type: mariadb`",
@@ -74,11 +76,19 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
     """One row for each setting, a block's own settings included."""
     for name, field in model.model_fields.items():
         kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from _rows(kind, f"{prefix}{name}.")
+        if (inner := _model(kind)) is not None:
+            yield from _rows(inner, f"{prefix}{name}.")
         elif name != "type":
             meaning = (field.description or "").replace("<", "&lt;")
             yield f"| `{prefix}{name}` | {_kind(kind)} | {_default(field)} | {meaning} |\n"
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    """Return the model of a block, also of one that may be left out."""
+    for kind in get_args(annotation) or (annotation,):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return None if get_origin(annotation) is dict else kind
+    return None
 
 
 def _kind(annotation: Any) -> str:
@@ -102,4 +112,4 @@ def _default(field: FieldInfo) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, list):
         return f"`[{', '.join(repr(item) for item in value)}]`".replace("'", '"')
-    return f"`{value}`" if value not in (None, "", {}) else ""
+    return f"`{value}`" if value is not None and value != {} and str(value) else ""

@@ -39,5 +39,8 @@ def topics(
             ]
         )
         return
-    rows = [(info.topic, info.partition, info.first_offset, info.next_offset, info.bytes) for info in partitions]
+    rows = [
+        (info.topic, info.partition, info.first_offset, info.next_offset, "-" if info.bytes is None else info.bytes)
+        for info in partitions
+    ]
     emit_table(("TOPIC", "PARTITION", "FIRST", "NEXT", "BYTES"), rows)

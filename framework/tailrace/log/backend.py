@@ -20,13 +20,14 @@ Start: TypeAlias = "Literal['earliest', 'latest'] | int"
 
 @dataclass(frozen=True, slots=True)
 class PartitionInfo:
-    """Offsets are [first, next): `next` is the offset that the next committed record gets."""
+    """Offsets are [first, next): `next` is where committed records end, and not all below it need be records."""
 
     topic: str
     partition: int
     first_offset: int
     next_offset: int
-    bytes: int
+    bytes: int | None
+    """None: not known."""
 
 
 class OffsetsGone(Fatal):
@@ -57,14 +58,17 @@ class TakesBlocks(Protocol):
 class LogBackend(Protocol):
     """Kafka, or the bundled store. Building one does no I/O."""
 
-    def writer(self) -> Sink[Record]:
-        """Return a sink that commits records and position together."""
+    def writer(self, prefix: str = "") -> Sink[Record]:
+        """Return a sink that commits records and position together.
+
+        `prefix` is the topic prefix of a source, where positions are kept as Kafka Connect keeps them.
+        """
         ...
 
-    def reader(self, topics: Sequence[str], *, start: Start = "earliest") -> Source[StoredRecord]:
+    def reader(self, topics: Sequence[str], *, start: Start = "earliest", task: str = "") -> Source[StoredRecord]:
         """Return a source of the committed records of all topics that match the globs, new ones included.
 
-        Its position is `{"<topic>-<partition>": next offset}`.
+        Its position is `{"<topic>-<partition>": next offset}`. `task` is who reads, where a log shows that to others.
         """
         ...
 
@@ -89,4 +93,4 @@ class LogBackend(Protocol):
         ...
 
     def set_position(self, task: str, position: Position | None) -> None:
-        """Replace the position of a task that is not running; raises `Fatal` while it runs."""
+        """Replace the position of a task that is not running; one that runs stays or goes on from there, never both."""

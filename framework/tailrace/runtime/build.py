@@ -208,7 +208,7 @@ def _source_task(spec: TaskSpec) -> Task:
     return Task(
         source=source,
         stage=ChangeStage(encoder, bad_records, build_transforms(spec)),
-        sink=log.writer(),
+        sink=log.writer(config.topic_prefix),
         pace=Pace(config.commit_interval, config.commit_bytes),
         warnings=lambda: encoder.warnings,
         bad_records=lambda: bad_records.count,
@@ -237,7 +237,7 @@ def _sink_task(spec: TaskSpec) -> Task:
         made.reject_with(rejections)
     sink = _committing(made, _offsets_beside(spec, log), letters)
     return Task(
-        source=log.reader(config.topics, start=_start(config.start)),
+        source=log.reader(config.topics, start=_start(config.start), task=spec.name),
         stage=DeliveryStage(
             DeliveryDecoder(log.registry()),
             rejections,

@@ -41,12 +41,17 @@ class BundledLog:
         """Return the log in a folder, with default settings: enough for reading."""
         return cls(BundledLogConfig(path=path))
 
-    def writer(self) -> Sink[Record]:
+    def writer(self, prefix: str = "") -> Sink[Record]:  # noqa: ARG002 - positions are kept by task alone
         """Return a sink that commits records and position together."""
         return BundledWriter(self.config)
 
     def reader(
-        self, topics: Sequence[str], *, start: Start = "earliest", on_missing: OnMissing = "fail"
+        self,
+        topics: Sequence[str],
+        *,
+        start: Start = "earliest",
+        task: str = "",  # noqa: ARG002 - nobody else looks
+        on_missing: OnMissing = "fail",
     ) -> Source[StoredRecord]:
         """Return a source of the committed records of all topics that match the globs, new ones included.
 

@@ -1,0 +1,121 @@
+"""Kafka as a `LogBackend`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
+
+from confluent_kafka import KafkaException
+
+from tailrace.codec.registry import Registry
+from tailrace.errors import Fatal, Retriable
+from tailrace.event import Record
+from tailrace.log.backend import PartitionInfo, Start, StoredRecord
+from tailrace.log.kafka.client import PATIENCE, Clients
+from tailrace.log.kafka.offsets import OffsetKey, OffsetsTopic, offset_of, position_of
+from tailrace.log.kafka.reader import KafkaReader, Subscription, stored
+from tailrace.log.kafka.settings import KafkaLogConfig
+from tailrace.log.kafka.stretch import read_stretch
+from tailrace.log.kafka.topics import Topics
+from tailrace.log.kafka.writer import KafkaWriter
+from tailrace.position import Position
+from tailrace.sink import Sink
+from tailrace.source import Source
+
+
+class KafkaLog:
+    """The log in a Kafka cluster. Building one does no I/O."""
+
+    Config: ClassVar[type[KafkaLogConfig]] = KafkaLogConfig
+
+    def __init__(self, config: KafkaLogConfig) -> None:
+        self.config = config
+        self._clients = Clients(config)
+        self._topics = Topics(self._clients)
+
+    def writer(self, prefix: str = "") -> Sink[Record]:
+        """Return a sink that commits records and position together."""
+        return KafkaWriter(self._clients, self._topics, prefix)
+
+    def reader(self, topics: Sequence[str], *, start: Start = "earliest", task: str = "") -> Source[StoredRecord]:
+        """Return a source of the committed records of all topics that match the globs, new ones included.
+
+        With a task, its offsets are shown to Kafka's tools under the consumer group `<group>-<task>`.
+        """
+        group = f"{self.config.group}-{task}" if task else ""
+        return KafkaReader(self._clients, self._topics, Subscription(topics, start, group))
+
+    def records(self, topic: str, partition: int, offset: int) -> Iterator[StoredRecord]:
+        """Yield the committed records from `offset` (or the first there is) up to the end as of the call."""
+        place = self._existing(topic, partition)
+        begin = max(offset, self._topics.first_offsets([place])[place])
+        silent = Retriable(f"read {topic}-{partition}: kafka has said nothing for {PATIENCE:.0f} s", patient=True)
+        ends = self._topics.next_offsets([place])
+        return map(stored, read_stretch(self._clients, {place: begin}, ends, patience=PATIENCE, stalled=silent))
+
+    def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
+        """Return the offset of the first record that is not older than `timestamp_ms`, or the next offset."""
+        place = self._existing(topic, partition)
+        return self._topics.offsets_at([place], timestamp_ms)[place]
+
+    def partitions(self) -> Sequence[PartitionInfo]:
+        """Return all partitions of all topics but Kafka's own, sorted. How many bytes they have is not known."""
+        places = [
+            (topic, number) for topic, count in sorted(self._topics.existing().items()) for number in range(count)
+        ]
+        firsts, nexts = self._topics.first_offsets(places), self._topics.next_offsets(places)
+        return [PartitionInfo(*place, firsts[place], nexts[place], None) for place in places]
+
+    def partition_count(self, topic: str) -> int:
+        """Return how many partitions a topic has, or will have once something is written to it."""
+        return self._topics.partition_count(topic)
+
+    def record_limit(self, topic: str) -> int:
+        """Return how many bytes key, value and headers of a record may have together."""
+        return self._topics.record_limit(topic)
+
+    def registry(self) -> Registry:
+        """Return the registry of the log's schemas."""
+        if self.config.schema_registry is not None:
+            from tailrace.codec.registry_client import ConfluentRegistry
+
+            return ConfluentRegistry(self.config.schema_registry)
+        from tailrace.codec.registry_store import BundledRegistry
+
+        return BundledRegistry(self.config.registry_path)
+
+    def positions(self) -> Mapping[str, Position | None]:
+        """Return the position of the last commit of every source."""
+        positions = {key.connector: position_of(offset) for key, offset in self._offsets().all().items()}
+        return {task: position for task, position in positions.items() if position is not None}
+
+    def set_position(self, task: str, position: Position | None) -> None:
+        """Replace the position of a source; one that runs is fenced off, and goes on from the new position."""
+        offsets = self._offsets()
+        offsets.ensure()
+        keys = [key for key in offsets.all() if key.connector == task] or [OffsetKey.of(task, task)]
+        config = self.config
+        producer = self._clients.producer(f"{config.group}-{task}" if config.exactly_once else None)
+        try:
+            if config.exactly_once:
+                producer.init_transactions(PATIENCE)
+                producer.begin_transaction()
+            for key in keys:
+                producer.produce(*offsets.record(key, None if position is None else offset_of(position)))
+            if config.exactly_once:
+                producer.commit_transaction(PATIENCE)
+        except KafkaException as error:
+            raise self._clients.complaints.explain(error, f"set the position of {task}", name=task) from error
+        if producer.flush(PATIENCE):
+            raise Retriable(f"set the position of {task}: kafka does not answer", patient=True)
+
+    def _offsets(self) -> OffsetsTopic:
+        return OffsetsTopic(self._clients, self._topics)
+
+    def _existing(self, topic: str, partition: int) -> tuple[str, int]:
+        if partition >= self._topics.existing().get(topic, 0):
+            raise Fatal(
+                f"read {topic}-{partition} in kafka: there is no such partition",
+                hint="`tailrace topics` lists what there is",
+            )
+        return topic, partition
