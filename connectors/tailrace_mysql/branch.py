@@ -7,11 +7,11 @@ Rows are not kept: the position has where they are, and they are read from the b
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tailrace.errors import Fatal
 from tailrace_mysql import event as binlog
+from tailrace_mysql.incoming import Incoming
 from tailrace_mysql.position import Branch
 
 
@@ -20,7 +20,7 @@ class Branches:
 
     def __init__(self, known: Iterable[Branch]) -> None:
         self._known = {branch.xid: branch for branch in known}
-        self._backlog: deque[bytes] = deque()
+        self._incoming = Incoming()
         self._begun = False
         self.awaited: Branch | None = None
         """The branch whose rows are to be fed before the stream can go on."""
@@ -50,11 +50,15 @@ class Branches:
 
     def feed(self, events: Sequence[bytes]) -> None:
         """Take in events of the binlog, from where the branch's transaction begins or before it."""
-        self._backlog.extend(events)
+        self._incoming.feed(events)
+
+    def unpack(self, events: Iterator[Sequence[bytes]]) -> None:
+        """Go on with the events of a compressed transaction."""
+        self._incoming.unpack(events)
 
     def next(self) -> bytes | None:
         """Return the next event that was fed."""
-        return self._backlog.popleft() if self._backlog else None
+        return self._incoming.next()
 
     def holds(self, event: binlog.Event) -> bool:
         """Whether an event belongs to the awaited branch: all do, from its GTID on."""
@@ -68,4 +72,4 @@ class Branches:
         assert self.awaited is not None
         self.forget(self.awaited.xid)
         self.awaited = None
-        self._backlog.clear()
+        self._incoming = Incoming()

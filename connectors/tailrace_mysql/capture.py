@@ -21,8 +21,10 @@ from tailrace_mysql.declaration import DeclaredTable
 from tailrace_mysql.declared_shape import table_shape
 from tailrace_mysql.history import Applied, History
 from tailrace_mysql.order import table_key
+from tailrace_mysql.place import BinlogPlace
 from tailrace_mysql.schema_change import Statement
 from tailrace_mysql.selection import Selection
+from tailrace_mysql.sentence import changed_table
 from tailrace_mysql.shape import TableShape, shape_of
 from tailrace_mysql.statement import Dialect
 from tailrace_mysql.table import Tables
@@ -121,6 +123,17 @@ class Capture:
             statement = Statement(query.text, source(), time.time_ns() // 1_000_000)
             followed.events.extend(self._tell_change(statement, applied))
         return followed
+
+    def refuse_rows(self, query: binlog.Query, place: BinlogPlace) -> None:
+        """Raise `Fatal` for a statement that changes rows and does not say which, unless none of them is captured."""
+        named = changed_table(query.text, query.database)
+        if named is not None and not self.captures(*named):
+            return
+        raise Fatal(
+            f"binlog {place}: rows are changed by a statement in the database {query.database}, not told one by one",
+            hint="set binlog_format = ROW, also in every session; then start the snapshot anew with "
+            "`tailrace offsets reset`",
+        )
 
     def _captured(self, described: binlog.TableMap, snapshot: Snapshot) -> Captured | None:
         if not self.captures(described.database, described.table):

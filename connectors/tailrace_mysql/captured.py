@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tailrace.core.cutter import Cutter
+from tailrace.core.cutter import Cutter, Mapped
 from tailrace.event import Change, Table
 from tailrace.schema import UNAVAILABLE
 from tailrace.snapshot.order import Key
@@ -25,9 +25,12 @@ class Captured:
     """What the snapshot compares rows by."""
     snapshot: TableSnapshot | None = None
     cutter: Cutter = field(init=False)
+    mapped: Mapped = field(init=False)
+    """The same for the core."""
 
     def __post_init__(self) -> None:
         self.cutter = Cutter(self.map.widths, self.table.key)
+        self.mapped = Mapped(self.table, self.cutter)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -54,6 +54,17 @@ class Channel:
         self._fill(most_bytes)
         return self.packets.take(most, most_bytes)
 
+    def receive_events(self, most: int, most_bytes: int) -> list[bytes]:
+        """Return events of the binlog that are at hand, without their checksums, as `receive` does payloads.
+
+        None: nothing is at hand, or a payload that is something else, for `Packets.take`. Raises `LostConnection`.
+        """
+        events = self.packets.take_events(most, most_bytes)
+        if events or self.packets.ready:
+            return events
+        self._fill(most_bytes)
+        return self.packets.take_events(most, most_bytes)
+
     def wait(self, deadline: float) -> None:
         """Wait until there may be something to receive; raises `NoAnswer` at `deadline`."""
         if not self.pending and not select.select([self.socket], [], [], max(0.0, deadline - time.monotonic()))[0]:

@@ -123,10 +123,16 @@ class Dump:
         """
         if self._fault is not None:
             raise self._fault
-        payloads = self.connection.channel.receive(most, most_bytes)
+        channel = self.connection.channel
+        if self._checksums:
+            if events := channel.receive_events(most, most_bytes):
+                return events
+            payloads = channel.packets.take(1, most_bytes)
+        else:
+            payloads = channel.receive(most, most_bytes)
         if not payloads:
             self._check_silence()
-        events: list[bytes] = []
+        events = []
         for payload in payloads:
             if payload[:1] != b"\0":
                 # What came before it counts; the next call tells.

@@ -8,6 +8,7 @@ MySQL's manual of the protocol, "MySQL Packets", "Length-Encoded Integer". It do
 
 from __future__ import annotations
 
+from tailrace.core.events import take_events
 from tailrace_mysql.fault import LostConnection, lost_connection
 
 HEADER = 4
@@ -55,6 +56,16 @@ class Packets:
             del self._buffer[: self._read]
             self._read = 0
         self._buffer += data
+
+    def take_events(self, most: int, most_bytes: int) -> list[bytes]:
+        """Return events of the binlog that have a checksum, without it, up to the first payload that is something else.
+
+        That one is left to `take`, and so is an event whose checksum does not fit.
+        """
+        events: list[bytes] = []
+        if not self._parts:
+            self._read, self.sequence = take_events(self._buffer, self._read, self.sequence, events, most, most_bytes)
+        return events
 
     def take(self, most: int, most_bytes: int) -> list[bytes]:
         """Return whole payloads: at most `most`, and none after `most_bytes` octets are reached.

@@ -6,7 +6,7 @@
     deflated              head u8: 0x80 | algorithm (0 zlib) << 4 | octets of the size · size, big-endian ·
                           zlib's octets
 
-A payload of any size is decompressed as it is read, an event at a time. Source: MySQL's manual of the binlog events
+A payload of any size is decompressed as it is read, a few events at a time. Source: MySQL's manual of the binlog events
 (`Transaction_payload_event`); MariaDB Knowledge Base, "Binlog Event Compression".
 """
 
@@ -20,6 +20,7 @@ from typing import Protocol
 
 import zstandard
 
+from tailrace.core.events import cut_events
 from tailrace_mysql.body import Body
 from tailrace_mysql.header import HEADER_SIZE, Header, MalformedEvent
 
@@ -37,13 +38,13 @@ class TransactionPayload:
     size: int
     octets: bytes
 
-    def events(self, file: str = "") -> Iterator[bytes]:
-        """Yield the events, headers included, one at a time; raises `MalformedEvent` where they are damaged."""
+    def events(self, file: str = "") -> Iterator[list[bytes]]:
+        """Yield the events, headers included, a few at a time; raises `MalformedEvent` where they are damaged."""
         source = io.BytesIO(self.octets)
         reader = zstandard.ZstdDecompressor().stream_reader(source) if self.algorithm == _ZSTD else source
         try:
             yield from _events(reader)
-        except (zstandard.ZstdError, EOFError) as error:
+        except (zstandard.ZstdError, EOFError, ValueError) as error:
             raise MalformedEvent(
                 f"compressed transaction in {file or 'the dump'} at {self.header.start_pos} cannot be read: {error}",
                 hint="the binlog or the connection is damaged: see whether mysqlbinlog can read it",
@@ -54,18 +55,25 @@ class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def _events(reader: zstandard.ZstdDecompressionReader | io.BytesIO) -> Iterator[bytes]:
+def _events(reader: zstandard.ZstdDecompressionReader | io.BytesIO) -> Iterator[list[bytes]]:
     buffered = io.BufferedReader(reader, _BLOCK)
-    while head := _exactly(buffered, HEADER_SIZE, end=True):
-        size = int.from_bytes(head[_SIZE_AT : _SIZE_AT + 4], "little")
-        if size < HEADER_SIZE:
-            raise EOFError(f"an event has {size} octets")
-        yield head + _exactly(buffered, size - HEADER_SIZE)
+    rest = b""
+    while more := buffered.read(_BLOCK):
+        block = rest + more
+        events: list[bytes] = []
+        at = cut_events(block, events)
+        if not events and len(block) >= HEADER_SIZE:
+            size = int.from_bytes(block[_SIZE_AT : _SIZE_AT + 4], "little")
+            events, at = [block + _exactly(buffered, size - len(block))], size
+        yield events
+        rest = block[at:]
+    if rest:
+        raise EOFError(f"it ends after {len(rest)} octets of an event")
 
 
-def _exactly(reader: _Readable, octets: int, *, end: bool = False) -> bytes:
+def _exactly(reader: _Readable, octets: int) -> bytes:
     data = reader.read(octets)
-    if len(data) < octets and (data or not end):
+    if len(data) < octets:
         raise EOFError(f"it ends after {len(data)} of {octets} octets")
     return data
 

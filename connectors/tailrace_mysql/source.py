@@ -41,6 +41,10 @@ ADVANCE_EVERY = 1.0
 """Seconds between positions that move past what concerns nobody: each costs the log a commit."""
 
 
+EVENTS_A_CHANGE = 5
+"""Events that a transaction of one row takes."""
+
+
 @dataclass(slots=True)
 class _Parts:
     """What an open source is made of. `branch` reads the rows of an XA branch again that is being committed."""
@@ -176,7 +180,7 @@ class BinlogSource:
         parts.pulse.beat(now)
         self._feed_branch(parts, most, most_bytes)
         if not stream.waiting:
-            stream.feed(parts.dump.receive(most, most_bytes))
+            stream.feed(parts.dump.receive(most * EVENTS_A_CHANGE, most_bytes))
         events, size = ([], 0) if parts.reading.holds else stream.take(most, most_bytes)
         if not snapshot.complete or parts.reading.connected:
             parts.reading.advance(now)

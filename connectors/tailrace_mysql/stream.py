@@ -12,23 +12,24 @@ that are committed are read again by the source, which feeds their events to `br
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from tailrace.core.cutter import take_rows
 from tailrace.errors import Fatal
 from tailrace.event import Change, Event
 from tailrace.snapshot.schedule import Snapshot
 from tailrace_mysql import event as binlog
 from tailrace_mysql.branch import Branches
 from tailrace_mysql.capture import Capture
-from tailrace_mysql.captured import Captured
 from tailrace_mysql.fault import RESET
 from tailrace_mysql.fragment import Assembly
+from tailrace_mysql.incoming import Incoming
+from tailrace_mysql.maps import TableMaps
 from tailrace_mysql.origin import Place, mark
 from tailrace_mysql.place import BinlogPlace, rank, widened
 from tailrace_mysql.position import Branch, StreamPosition
-from tailrace_mysql.sentence import Kind, changed_table, sentence
+from tailrace_mysql.sentence import Kind, sentence
 from tailrace_mysql.telling import RowsUnderWay, Teller, rows_under_way
 from tailrace_mysql.transaction import Executed, Transaction
 
@@ -57,9 +58,8 @@ class Stream:
         self._reached = reached
         self._teller = Teller(snapshot)
         self._assembly = Assembly()
-        self._backlog: deque[bytes] = deque()
-        self._inner: Iterator[bytes] | None = None
-        self._maps: dict[int, Captured | None] = {}
+        self._incoming = Incoming()
+        self._maps = TableMaps()
         self._rows: RowsUnderWay | None = None
         self._transaction: Transaction | None = None
 
@@ -68,7 +68,7 @@ class Stream:
     @property
     def waiting(self) -> bool:
         """Whether there are events that have been fed and not been taken."""
-        return bool(self._backlog) or self._rows is not None or self._inner is not None
+        return bool(self._incoming) or self._rows is not None
 
     @property
     def between(self) -> bool:
@@ -122,7 +122,7 @@ class Stream:
 
     def feed(self, events: Sequence[bytes]) -> None:
         """Take events in, in the order of the binlog."""
-        self._backlog.extend(events)
+        self._incoming.feed(events)
 
     def take(self, most: int, most_bytes: int) -> tuple[list[Event], int]:
         """Return the next events, and about how many bytes they take.
@@ -136,7 +136,9 @@ class Stream:
                 if not self._tell_rows(events, most):
                     break
                 continue
-            event = self._next()
+            if self.branches.awaited is None:
+                size += self._take_plain(events, most, most_bytes - size)
+            event = self._next() if len(events) < most and size < most_bytes else None
             if event is None:
                 break
             size += len(event)
@@ -145,14 +147,19 @@ class Stream:
 
     def _next(self) -> bytes | None:
         """Return the next event, from where it is the turn."""
-        if self.branches.awaited is not None:
-            return self.branches.next()
-        if self._inner is not None:
-            inner = next(self._inner, None)
-            if inner is not None:
-                return inner
-            self._inner = None
-        return self._backlog.popleft() if self._backlog else None
+        return self._incoming.next() if self.branches.awaited is None else self.branches.next()
+
+    def _take_plain(self, events: list[Event], most: int, most_bytes: int) -> int:
+        """Tell rows that need no judgement, as many as come next; return about how many bytes they take."""
+        transaction = self._transaction
+        if transaction is None or transaction.branch or transaction.ordinal < transaction.skip or not self._maps.plain:
+            return 0
+        front, origin = self._incoming.front(), transaction.origin_of(self._place)
+        told, size, end = take_rows(front, self._maps.plain, Change, origin, events, most, most_bytes)
+        transaction.ordinal += told
+        if end > 0 and not self._incoming.packed:
+            self.pos = widened(self.pos, end)
+        return size
 
     def _handle(self, data: bytes, events: list[Event]) -> None:  # noqa: C901 - one case for each kind of event
         event = binlog.decode(data, self.file)
@@ -161,7 +168,7 @@ class Stream:
             return
         start = self.pos
         header = event.header
-        if self._inner is None and header.end_pos and not header.artificial:
+        if not self._incoming.packed and header.end_pos and not header.artificial:
             self.pos = widened(self.pos, header.end_pos)
             start = self.pos - header.size
         match event:
@@ -176,12 +183,11 @@ class Stream:
             case binlog.Xid():
                 self._commit()
             case binlog.TransactionPayload():
-                self._inner = event.events(self.file)
+                self._incoming.unpack(event.events(self.file))
             case binlog.XaPrepare():
                 self._on_prepare(event)
             case binlog.RowsFragment():
-                whole = self._assembly.add(event)
-                if whole is not None and isinstance(rows := binlog.decode(whole, self.file), binlog.Rows):
+                if (rows := self._assembled(event)) is not None:
                     self._on_rows(rows)
             case _:
                 self._on_control(event)
@@ -297,21 +303,11 @@ class Stream:
                 self.branches.forget(said.xid)
                 self._commit()
             case Kind.ROWS:
-                self._on_rows_statement(query, start)
+                self._capture.refuse_rows(query, start)
             case Kind.OTHER:
                 self._on_statement(query, transaction, events)
         if self._transaction is not None and not transaction.begun and self.branches.awaited is None:
             self._commit()
-
-    def _on_rows_statement(self, query: binlog.Query, start: BinlogPlace) -> None:
-        named = changed_table(query.text, query.database)
-        if named is not None and not self._capture.captures(*named):
-            return
-        raise Fatal(
-            f"binlog {start}: rows are changed by a statement in the database {query.database}, not told one by one",
-            hint="set binlog_format = ROW, also in every session; then start the snapshot anew with "
-            "`tailrace offsets reset`",
-        )
 
     def _on_statement(self, query: binlog.Query, transaction: Transaction, events: list[Event]) -> None:
         """Follow DDL; it counts as one change where it is a part of a transaction."""
@@ -354,6 +350,11 @@ class Stream:
                 self._map(event)
             case binlog.Rows():
                 self._tell_or_skip(event)
+            case binlog.RowsFragment():
+                if (rows := self._assembled(event)) is not None:
+                    self._tell_or_skip(rows)
+            case binlog.TransactionPayload():
+                self.branches.unpack(event.events(self.file))
             case binlog.XaPrepare():
                 self.branches.end()
                 self._commit()
@@ -363,23 +364,22 @@ class Stream:
     # --- rows --------------------------------------------------------------------------------------------------------
 
     def _map(self, event: binlog.TableMapped) -> None:
-        self._maps[event.table_id] = self._capture.of_map(event.body, self._snapshot)
+        self._maps.put(event.table_id, self._capture.of_map(event.body, self._snapshot))
 
     def _on_rows(self, event: binlog.Rows) -> None:
         if self._transaction is None or not self._transaction.branch:
             self._tell_or_skip(event)
 
+    def _assembled(self, piece: binlog.RowsFragment) -> binlog.Rows | None:
+        """Return the rows event of which this is the last piece; None: there are more."""
+        whole = self._assembly.add(piece)
+        return rows if whole and isinstance(rows := binlog.decode(whole, self.file), binlog.Rows) else None
+
     def _tell_or_skip(self, event: binlog.Rows) -> None:
         """Make the rows of an event ready to be told, but for those that were handed out before."""
         if event.nothing:
             return
-        try:
-            captured = self._maps[event.table_id]
-        except KeyError:
-            raise Fatal(
-                f"binlog {self.file} at {self.pos}: rows of table {event.table_id} came before its description",
-                hint="the binlog is damaged, or of a version that Tailrace does not know",
-            ) from None
+        captured = self._maps.table_of(event, f"{self.file} at {self.pos}")
         if captured is None:
             return
         transaction = self._current(BinlogPlace(self.file, self.pos - event.header.size))
@@ -395,6 +395,5 @@ class Stream:
         assert transaction is not None
         told = self._teller.tell(rows, transaction.origin_of(self._place), events, most)
         transaction.ordinal += told
-        if not rows.left:
-            self._rows = None
+        self._rows = rows if rows.left else None
         return bool(told) or not rows.left

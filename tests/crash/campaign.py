@@ -30,6 +30,9 @@ from tailrace.errors import Retriable
 
 log = structlog.get_logger()
 
+BULK_ATTEMPTS = 200
+"""Half a second apart: a server that was killed takes its time on a loaded machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Orders:
@@ -133,9 +136,9 @@ class Campaign:
         begin = time.monotonic()
         for number, moment in enumerate(self._orders.bulks):
             stopping.wait(max(0.0, begin + moment * self._orders.plan.seconds - time.monotonic()))
-            for attempt in range(20):
+            for attempt in range(BULK_ATTEMPTS):
                 try:
-                    workload.bulk(self._orders.bulk_rows, number * 20 + attempt)
+                    workload.bulk(self._orders.bulk_rows, number * BULK_ATTEMPTS + attempt)
                 except (*workload.dialect.lost, *workload.dialect.refused) as lost:
                     workload.counts[f"bulk {type(lost).__name__}"] += 1
                     time.sleep(0.5)

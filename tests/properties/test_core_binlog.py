@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from struct import pack
+from zlib import crc32
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tailrace.core.cutter import Cutter
+from tailrace.core.cutter import Cutter, Mapped, take_rows
+from tailrace.core.events import cut_events
 from tailrace.event import Change, Event, Table
 from tailrace.schema import UNAVAILABLE
+from tailrace_mysql.event import decode
 from tailrace_mysql.header import Header
 from tailrace_mysql.jsonb import text as jsonb_text
+from tailrace_mysql.origin import mark
+from tailrace_mysql.packet import Packets, framed
 from tailrace_mysql.row import BinlogRow
 from tailrace_mysql.rows import RowOp, Rows
 from tailrace_mysql.tablemap import TableMap
@@ -124,3 +130,87 @@ def test_no_cutter_is_made_of_nonsense() -> None:
         Cutter((-5,), ())
     with pytest.raises(IndexError):
         Cutter((4,), (1,))
+
+
+def rows_event(
+    number: int, op: RowOp, columns: int, images: tuple[bytes, bytes, bytes], *, v2: bool, end: int
+) -> bytes:
+    """Return a rows event as the server writes it."""
+    kind = {"c": 30, "u": 31, "d": 32}[op] if v2 else {"c": 23, "u": 24, "d": 25}[op]
+    body = number.to_bytes(6, "little") + b"\0\0" + (b"\4\0xy" if v2 else b"") + bytes([columns]) + b"".join(images)
+    return pack("<IBIIIH", 1, kind, 7, 19 + len(body) + 4, end, 0) + body
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows_events(), st.booleans())
+def test_events_are_taken_as_python_reads_them(
+    event: tuple[list[str], tuple[int, ...], RowOp, tuple[bytes, bytes, bytes]], v2: bool
+) -> None:
+    columns, key, op, images = event
+    cutter, table, origin = Cutter([COLUMNS[name].width for name in columns], key), object(), Spot()
+    data = rows_event(5, op, len(columns), images, v2=v2, end=1000)
+    read = decode(data)
+    assert isinstance(read, Rows)
+    assert (read.op, read.width, read.present, read.present_after, read.data) == (op, len(columns), *images)
+    expected = cutter.changes(Change, table, op, images, origin, mark(read.header.start_pos, 0))
+    other = rows_event(6, op, len(columns), images, v2=v2, end=900)
+    backlog, told = deque([other, data, b"what python knows"]), list[Change]()
+    tables = {5: Mapped(table, cutter), 6: Mapped(None, cutter)}
+    taken = take_rows(backlog, tables, Change, origin, told, 10**6, 10**6)
+    if expected is None:
+        assert (list(backlog), told, taken) == ([data, b"what python knows"], [], (0, len(other), 900))
+        return
+    assert (list(backlog), taken) == ([b"what python knows"], (len(told), len(other) + len(data), 1000))
+    shown = [(c.table, c.op, c.before_wire, c.after_wire, c.origin, c.at, c.moved) for c in told]
+    assert shown == [(c.table, c.op, c.before_wire, c.after_wire, c.origin, c.at, c.moved) for c in expected]
+
+
+def test_no_event_is_taken_of_an_unknown_table_or_width_or_beyond_the_bounds() -> None:
+    images = (b"\x01", b"", b"\0" + pack("<I", 1))
+    events = [rows_event(5, "c", width, images, v2=True, end=100) for width in (1, 1, 2)]
+    backlog, told = deque(events), list[Change]()
+    known = {5: Mapped(object(), Cutter((4,), (0,)))}
+    assert take_rows(backlog, {}, Change, None, told, 9, 10**6) == (0, 0, -1)
+    assert take_rows(backlog, known, Change, None, told, 1, 10**6) == (1, len(events[0]), 100)
+    assert take_rows(backlog, known, Change, None, told, 9, 10**6) == (1, len(events[1]), 100)
+    assert list(backlog) == [events[2]]
+
+
+@st.composite
+def dumped(draw: st.DrawFn) -> tuple[list[bytes], bytes]:
+    """Events, and the packets that they come in; the last of these may be something else."""
+    events = draw(st.lists(st.binary(min_size=19, max_size=60).filter(lambda event: event[4] != 15), max_size=6))
+    octets = b"".join(
+        framed(b"\0" + event + pack("<I", crc32(event)), number & 0xFF) for number, event in enumerate(events, 250)
+    )
+    return events, octets + draw(st.sampled_from([b"", framed(b"\xff\x01\x00no", 0), framed(b"\0" * 40, 0), b"\1\0"]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(dumped(), st.integers(1, 7), st.integers(1, 200))
+def test_events_come_out_of_packets_as_python_takes_them(told: tuple[list[bytes], bytes], most: int, step: int) -> None:
+    events, octets = told
+    packets = Packets()
+    packets.sequence = 250
+    found: list[bytes] = []
+    for at in range(0, len(octets), step):
+        packets.feed(octets[at : at + step])
+        while taken := packets.take_events(most, 10**6):
+            assert len(taken) <= most
+            found += taken
+    assert found == events
+    assert packets.sequence == (250 + len(events)) & 0xFF
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.binary(max_size=40), max_size=6), st.binary(max_size=18))
+def test_events_are_cut_out_of_a_block(bodies: list[bytes], rest: bytes) -> None:
+    whole = [pack("<IBIIIH", 1, 2, 3, 19 + len(body), 0, 0) + body for body in bodies]
+    found: list[bytes] = []
+    assert cut_events(b"".join(whole) + rest, found) == sum(map(len, whole))
+    assert found == whole
+
+
+def test_an_event_shorter_than_its_header_is_no_event() -> None:
+    with pytest.raises(ValueError, match="18 octets"):
+        cut_events(pack("<IBIIIH", 1, 2, 3, 18, 0, 0), [])

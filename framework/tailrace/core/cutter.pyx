@@ -1,5 +1,8 @@
 """The rows of an event of MySQL's binlog: cut apart, and made into changes, without a look at what they say.
 
+    event   => timestamp u32 · type u8 · server id u32 · size u32 · end position u32 · flags u16 · table id u48 ·
+               flags u16 · [v2: size of the extra data u16 · extra data] · columns lenenc · present bits ·
+               [update: present bits after] · images
     images  => image* or, of an update, (image before, image after)*
     image   => null bits, one for each column that is present · cells of those that are present and not null
     wire    => present bits, one for each column · image
@@ -17,6 +20,8 @@ from tailrace.core.change cimport ChangeFields, new_change
 
 cdef enum:
     WIDEST = 1 << 16
+    HEADER = 19
+    LARGEST = 1 << 18  # octets of an event: the rows of a larger one are told bit by bit
 
 
 @cython.final
@@ -61,20 +66,27 @@ cdef class Cutter:
         """
         cdef bytes present, present_after, data
         present, present_after, data = images
-        cdef const unsigned char* octets = data
-        cdef Py_ssize_t size = len(data), start = 0, middle, end
-        cdef bint updates = op == "u"
-        cdef bytes before = None, after = None
         cdef list changes = []
-        cdef ChangeFields change
-        if len(present) != self.octets or (updates and len(present_after) != self.octets):
+        if len(present) != self.octets or (op == "u" and len(present_after) != self.octets):
             return None
+        fits = self.cut(kind, table, op, (present, present_after), data, 0, origin, at, changes)
+        return changes if fits else None
+
+    cdef bint cut(
+        self, type kind, table, str op, tuple bits, bytes data, Py_ssize_t start, origin, at, list changes
+    ) except -1:
+        """Append the rows of `data` from `start` on to `changes`; False, with some of them there, where they cannot be cut."""
+        cdef const unsigned char* octets = data
+        cdef Py_ssize_t size = len(data), middle, end
+        cdef bint updates = op == "u"
+        cdef bytes present = bits[0], present_after = bits[1], before = None, after = None
+        cdef ChangeFields change
         while start < size:
             middle = end = self.end(present, octets, start, size)
             if updates and middle >= 0:
                 end = self.end(present_after, octets, middle, size)
             if end < 0 or end == start:
-                return None
+                return False
             if op != "c":
                 before = wire(present, octets, start, middle)
             if op != "d":
@@ -85,7 +97,7 @@ cdef class Cutter:
             changes.append(change)
             start = end
             at += 1
-        return changes
+        return True
 
     cdef Py_ssize_t end(
         self, const unsigned char* present, const unsigned char* data, Py_ssize_t at, Py_ssize_t size
@@ -149,6 +161,88 @@ cdef class Cutter:
         if nulls[(bit[0] - 1) >> 3] >> ((bit[0] - 1) & 7) & 1:
             return -1
         return width if width >= 0 else length_of(cell, -width) - width
+
+
+@cython.final
+cdef class Mapped:
+    """What a table id of the binlog stands for. `table` None: its rows concern nobody."""
+
+    cdef object table
+    cdef Cutter cutter
+
+    def __cinit__(self, table, cutter):
+        self.table = table
+        self.cutter = <Cutter?>cutter
+
+
+def take_rows(
+    backlog, dict tables not None, type kind not None, origin, list events not None, Py_ssize_t most,
+    Py_ssize_t most_bytes,
+):
+    """Move rows events from the front of `backlog`, a deque of events, into `events`, as changes of `origin`.
+
+    `tables` has a `Mapped` by table id. Stops before the first event that is left to Python, as is one with which
+    `events` would have more than `most` entries, or once `most_bytes` were taken. Returns how many changes there are more, the octets that were taken, and
+    where the last of those events ends (u32), -1 if there was none.
+    """
+    cdef Py_ssize_t before = len(events), size = 0
+    cdef long long end = -1
+    cdef bytes event
+    while backlog and len(events) < most and size < most_bytes:
+        event = backlog[0]
+        if not take_event(event, tables, kind, origin, events, most):
+            break
+        size += len(event)
+        end = <long long>number_of(<const unsigned char*>event + 13, 4)
+        backlog.popleft()
+    return len(events) - before, size, end
+
+
+cdef bint take_event(bytes event, dict tables, type kind, origin, list events, Py_ssize_t most) except -1:
+    """Append the changes of an event; False, with nothing appended, where it is left to Python."""
+    cdef const unsigned char* octets = event
+    cdef Py_ssize_t size = len(event), at = HEADER + 8, before = len(events), width
+    cdef int type_ = octets[4] if size >= HEADER + 10 else 0
+    cdef Mapped mapped
+    cdef str op
+    if not (23 <= type_ <= 25 or 30 <= type_ <= 32) or size > LARGEST:
+        return False
+    found = tables.get(number_of(octets + HEADER, 6))
+    if found is None:
+        return False
+    mapped = <Mapped?>found
+    if mapped.table is None:
+        return True
+    if type_ >= 30:
+        if number_of(octets + at, 2) < 2:
+            return False
+        at += <Py_ssize_t>number_of(octets + at, 2)
+        op = "c" if type_ == 30 else "u" if type_ == 31 else "d"
+    else:
+        op = "c" if type_ == 23 else "u" if type_ == 24 else "d"
+    if at >= size or octets[at] != mapped.cutter.count or mapped.cutter.count > 250:
+        return False  # more columns need a longer number, and are rare
+    at += 1
+    width = mapped.cutter.octets
+    if at + (2 * width if op == "u" else width) > size:
+        return False
+    bits = (event[at : at + width], event[at + width : at + 2 * width])
+    at += 2 * width if op == "u" else width
+    place = (number_of(octets + 13, 4) - number_of(octets + 9, 4)) & 0xFFFFFFFF
+    fits = mapped.cutter.cut(kind, mapped.table, op, bits, event, at, origin, place << 24, events)
+    if fits and len(events) <= most:
+        return True
+    del events[before:]
+    return False
+
+
+cdef inline unsigned long long number_of(const unsigned char* octets, int size) noexcept:
+    """Read a little-endian number of at most 8 octets."""
+    cdef unsigned long long number = 0
+    cdef int place
+    for place in range(size):
+        number |= <unsigned long long>octets[place] << (8 * place)
+    return number
 
 
 cdef int count_of(const unsigned char* bits, int count) noexcept:

@@ -57,7 +57,7 @@ def changes_since(server: MysqlServer, place: tuple[str, int]) -> list[Change]:
 def _changes(events: Iterator[Event], maps: dict[int, TableMap], *, mariadb: bool) -> Iterator[Change]:
     for event in events:
         if isinstance(event, TransactionPayload):
-            yield from _changes(map(decode, event.events()), maps, mariadb=mariadb)
+            yield from _changes((decode(inner) for block in event.events() for inner in block), maps, mariadb=mariadb)
         elif isinstance(event, TableMapped):
             maps[event.table_id] = TableMap.parse(event.body, mariadb=mariadb)
         elif isinstance(event, Rows):

@@ -26,7 +26,7 @@ def _opened(found: Iterator[Event]) -> Iterator[Event]:
     for event in found:
         yield event
         if isinstance(event, events.TransactionPayload):
-            yield from _opened(map(decode, event.events()))
+            yield from _opened(decode(inner) for block in event.events() for inner in block)
 
 
 def numbers(server: MysqlServer, place: tuple[str, int]) -> list[tuple[str, int | None, int | None]]:
