@@ -147,6 +147,9 @@ class SinkConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    commits_when_dry: ClassVar[bool] = True
+    """Whether to commit as soon as there is nothing more to read. A sink whose commits leave files behind waits."""
+
     type: str
     topics: list[str] = Field(min_length=1, description="globs of the topics to load")
     start: Literal["earliest", "latest"] | datetime = Field(

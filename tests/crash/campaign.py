@@ -36,7 +36,10 @@ BULK_ATTEMPTS = 200
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a campaign is to do. `bulk_rows` are written by one transaction each, at the moments of `bulks` (0 to 1)."""
+    """What a campaign is to do. `bulk_rows` are written by one transaction each, at the moments of `bulks` (0 to 1).
+
+    `sinks` are those of the worker, as in its config file; who gives them looks at what they have made of the topics.
+    """
 
     side: Side
     folder: Path
@@ -49,6 +52,7 @@ class Orders:
     partitions: int = 1
     kafka: Programs | None = None
     """Where the log is to be in Kafka; else it lies in the folder."""
+    sinks: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -97,7 +101,7 @@ class Campaign:
                     orders.folder, proxy.through(side.url),
                     tuple(f"{SCHEMA}.{table.name}" for table in side.tables),
                     options={"chunk_rows": orders.chunk_rows, "heartbeat_interval": 1.0, **side.options},
-                    log_options=self._place.block,
+                    log_options=self._place.block, sinks=orders.sinks,
                     worker_options={"restart_delay": 0.1, "restart_delay_max": 1.0, "restart_limit": 1000},
                 )  # fmt: skip
                 worker.write_config()

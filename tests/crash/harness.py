@@ -21,6 +21,7 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from crash.archive import archive_sinks, archived
 from crash.campaign import Campaign, Orders, Outcome
 from crash.chaos import Plan
 from crash.mysql_side import MysqlSide
@@ -56,11 +57,13 @@ def main(arguments: list[str] | None = None) -> int:
     if given.partitions > 1:
         pace.truncate_every = 10**9
     orders = Orders(
-        side, folder, seed, plan, pace,
+        side, folder, seed, plan, pace, sinks=archive_sinks(folder) if given.archive else {},
         bulk_rows=given.bulk_rows, bulks=tuple((n + 0.1) / given.bulks for n in range(given.bulks)),
         chunk_rows=given.chunk_rows, partitions=given.partitions, kafka=require() if given.kafka else None,
     )  # fmt: skip
     outcome = Campaign(orders).run()
+    if given.archive:
+        outcome.problems += archived(folder)
     _print(seed, given.server or f"postgres {given.pg}", outcome)
     return 0 if outcome.clean else 1
 
@@ -84,6 +87,7 @@ def _print(seed: int, server: str, outcome: Outcome) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Kill a worker at random, then compare its topics with the database.")
     parser.add_argument("--kills", type=int, default=100, help="kill -9 of task, worker, or both")
+    parser.add_argument("--archive", action="store_true", help="archive the topics, too, and look at the files")
     parser.add_argument("--restarts", type=int, default=10, help="restarts of Postgres: fast, immediate, killed")
     parser.add_argument("--cuts", type=int, default=20, help="TCP connections cut, refused, gone deaf")
     parser.add_argument("--freezes", type=int, default=5, help="tasks stopped and continued by signal")

@@ -23,7 +23,7 @@ CONNECTOR = "crash"
 class Worker:
     """A worker on `folder`, where its config, its log and its output are; started and killed at will.
 
-    `options` are added to the connector's settings.
+    `options` are added to the connector's settings; `sinks` are as in the config file.
     """
 
     folder: Path
@@ -32,6 +32,7 @@ class Worker:
     options: Mapping[str, object] = field(default_factory=dict)
     worker_options: Mapping[str, object] = field(default_factory=dict)
     log_options: Mapping[str, object] = field(default_factory=dict)
+    sinks: Mapping[str, object] = field(default_factory=dict)
     starts: int = 0
     _process: subprocess.Popen[bytes] | None = None
 
@@ -66,6 +67,7 @@ class Worker:
             },
             "worker": dict(self.worker_options),
             "connectors": {CONNECTOR: connector},
+            "sinks": dict(self.sinks),
         }
         self.config.write_text(yaml.safe_dump(document))
 

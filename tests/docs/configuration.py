@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from tailrace.config.settings import ServerSettings, WorkerSettings
 from tailrace.log.kafka.settings import KafkaLogConfig
 from tailrace.log.store.settings import BundledLogConfig
+from tailrace_archive.config import ArchiveConfig
 from tailrace_mysql.config import MysqlConfig
 from tailrace_postgres.config import PostgresConfig
 from tailrace_replica.config import ReplicaConfig
@@ -43,6 +44,11 @@ BLOCKS: list[tuple[str, str, type[BaseModel]]] = [
         ReplicaConfig,
     ),
     ("`sinks.<name>:` with `type: search`", "An embedded search index, in one file.", SearchConfig),
+    (
+        "`sinks.<name>:` with `type: archive`",
+        "Topics as files; [docs/archive.md](archive.md) has all of it.",
+        ArchiveConfig,
+    ),
     ("`worker:`", "How tasks are watched, restarted and stopped.", WorkerSettings),
     (
         "`server:`",
@@ -59,6 +65,7 @@ WORDS: dict[Any, str] = {
     Path: "path",
     datetime: "time",
     SecretStr: "text",
+    datetime: "time",
 }
 
 

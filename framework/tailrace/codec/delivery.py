@@ -43,6 +43,7 @@ class DeliveryDecoder:
         self._registry = registry
         self._decoder = Decoder(registry)
         self._shapes: dict[int, Shape | None] = {}
+        self._schemas: dict[int, AvroSchema] = {}
         self._json_ids: dict[str, int] = {}
 
     def value(self, data: bytes | None) -> object:
@@ -68,6 +69,17 @@ class DeliveryDecoder:
         if schema_id not in self._shapes:
             self._shapes[schema_id] = _shape(schema_id, connect_schema(self._schema(schema_id)))
         return self._shapes[schema_id]
+
+    def writer_schema(self, data: bytes | None) -> tuple[int, AvroSchema] | None:
+        """Return id and schema of framed Avro; None for no bytes, and for JSON. Raises `BadRecord` as `shape` does."""
+        if not data or data[0]:
+            return None
+        if len(data) < _FRAME:
+            raise BadRecord(f"cannot decode a frame of {len(data)} bytes")
+        schema_id = int.from_bytes(data[1:_FRAME], "big")
+        if schema_id not in self._schemas:
+            self._schemas[schema_id] = self._schema(schema_id)
+        return schema_id, self._schemas[schema_id]
 
     def _schema(self, schema_id: int) -> AvroSchema:
         try:
@@ -154,6 +166,11 @@ class Delivery:
     def shape(self) -> Shape | None:
         """The columns of the row, by its writer's schema; None for a tombstone, and for JSON without a schema."""
         return self._decoder.shape(self.record.value)
+
+    @property
+    def writer_schema(self) -> tuple[int, AvroSchema] | None:
+        """The registry's id of the value's schema, and the schema; None for a tombstone, and for JSON."""
+        return self._decoder.writer_schema(self.record.value)
 
     def __repr__(self) -> str:
         return f"Delivery({self.record.topic}-{self.record.partition}:{self.record.offset})"

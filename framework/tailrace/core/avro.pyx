@@ -12,6 +12,7 @@ from libc.string cimport memcmp, memcpy
 
 from decimal import Decimal
 
+from tailrace.core.digits cimport DIGITS, MOST_DIGITS, digits_of
 from tailrace.core.input cimport Input, read_long, take
 
 cdef enum Kind:
@@ -31,7 +32,6 @@ cdef enum Kind:
 
 cdef enum:
     SHORT = 32  # text of at most so many octets is remembered
-    MOST_DIGITS = 18  # of a scale: then a number of 64 bits, point and sign fit into a buffer of 40 characters
 
 KINDS = {
     "null": NOTHING,
@@ -237,29 +237,9 @@ cdef object read_variable_decimal(Node node, Input* octets):
 
 cdef object decimal_of(const unsigned char* octets, Py_ssize_t size, int scale):
     """Return a big-endian number of 1 to 8 octets in two's complement, `scale` of its digits behind the point."""
-    cdef char text[40]
-    cdef int at = 40, digits = 0
-    cdef bint negative = octets[0] >= 0x80
-    cdef unsigned long long number = 0
-    cdef Py_ssize_t place
-    if negative:
-        number = ~number
-    for place in range(size):
-        number = number << 8 | octets[place]
-    if negative:
-        number = 0 - number
-    while number or digits <= scale:
-        if digits == scale and scale:
-            at -= 1
-            text[at] = c'.'
-        at -= 1
-        text[at] = <char>(c'0' + number % 10)
-        number //= 10
-        digits += 1
-    if negative:
-        at -= 1
-        text[at] = c'-'
-    return Decimal(PyUnicode_DecodeASCII(text + at, 40 - at, NULL))
+    cdef char text[DIGITS]
+    cdef int at = digits_of(octets, size, scale, text)
+    return Decimal(PyUnicode_DecodeASCII(text + at, DIGITS - at, NULL))
 
 
 cdef long long block(Input* octets) except? -1:

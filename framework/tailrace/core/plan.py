@@ -122,3 +122,49 @@ class ReadPlan:
     names: tuple[str, ...] = ()
     parameter: int = 0
     convert: Callable[..., object] | None = None
+
+
+ColumnKind: TypeAlias = Literal[
+    "null",
+    "boolean",
+    "integer",
+    "real",
+    "bytes",
+    "text",
+    "decimal",
+    "variable_decimal",
+    "uuid",
+    "instant",
+    "record",
+    "list",
+    "map",
+    "change",
+]
+"""What lies in Avro's bytes, and in which of Arrow's columns it goes; see `columnar.pyx`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnPlan:
+    """How Avro binary becomes a column.
+
+    `null_branch` is the place of null in the union that the value is, -1 where it is none. `nullable` allows nulls in
+    the column all the same, and `skipped` leaves the column out. `width` is how many octets each value takes in the
+    column, 0 for those that differ. `parameter` is a decimal's most digits; how a variable decimal is written (0: scale
+    first; 1: value first; -1-n: the value alone, its scale is n); and, of a change, the place of `after`. `members` are
+    the fields of a record, the items of a list, keys and values of a map; those of a change begin with `before`.
+    `convert` makes the text of decimals that the core leaves to Python, from scale and octets.
+    """
+
+    kind: ColumnKind
+    members: tuple[ColumnPlan, ...] = ()
+    null_branch: int = -1
+    nullable: bool = False
+    skipped: bool = False
+    width: int = 0
+    parameter: int = 0
+    convert: Callable[[int, bytes], bytes] | None = None
+
+
+Taken: TypeAlias = "tuple[int, int, bytes | None, bytes, bytes, list[Taken]]"
+"""A column as the core gives it: length, nulls, validity (a bit for each value; None where all are valid), values,
+offsets (numbers of 32 bits), and the columns of its members."""

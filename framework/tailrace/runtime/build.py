@@ -244,7 +244,7 @@ def _sink_task(spec: TaskSpec) -> Task:
             decoding=config.errors != "fail" and not isinstance(made, Rejecting),
         ),
         sink=sink if letters is None else LetteredSink(sink, rejections, letters, at_once=keeps_position(made)),
-        pace=Pace(config.commit_interval, config.commit_bytes),
+        pace=Pace(config.commit_interval, config.commit_bytes, when_dry=config.commits_when_dry),
         warnings=list,
         bad_records=lambda: rejections.count,
     )

@@ -30,10 +30,11 @@ _ASK_EVERY = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often to commit while the input does not run dry; when it does, the commit follows at once."""
+    """How often to commit while the input does not run dry; when it does, the commit follows at once if `when_dry`."""
 
     commit_interval: float = 0.5
     commit_bytes: int = 16 * 1024 * 1024
+    when_dry: bool = True  # False: a commit is costly, or leaves something behind, and waits until it is due
     idle: float = 0.5  # the longest wait of one poll in seconds, and so how late a request to stop may be noticed
 
 
@@ -89,7 +90,7 @@ def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
                 now.ready = batch.position
             silent = timeout > 0 and not batch.items
             end = stop or ended or (until_current and current(empty=not batch.items, silent=silent))
-            if (position := _due(now, pace, clock, at_once=end or not batch.items)) is not None:
+            if (position := _due(now, pace, clock, at_once=end or (pace.when_dry and not batch.items))) is not None:
                 sink.commit(position)
                 now.durable, now.uncommitted_bytes, now.waiting_since = position, 0, None
                 now.commits += 1

@@ -49,6 +49,21 @@ def test_a_busy_input_is_committed_by_bytes_and_by_time() -> None:
     assert sink.committed == list(range(100))
 
 
+def test_a_costly_commit_waits_until_it_is_due_also_where_the_input_is_dry() -> None:
+    seen: list[tuple[int, int]] = []
+    source, sink = StorySource[int]([1, DRY, 2, DRY, DRY, DRY, 3], batch=1), MemorySink[int]()
+    ticks = iter(range(0, 10_000, 2))
+    pace = Pace(commit_interval=8, commit_bytes=10**9, when_dry=False)
+    watch = seen.append
+    run_task(
+        "t", source, same, sink, pace=pace, clock=lambda: float(next(ticks)),
+        watch=lambda now: watch((now.records, now.commits)),
+    )  # fmt: skip
+    assert (2, 0) in seen, "dry, and not committed"
+    assert (2, 1) in seen, "due, though nothing came any more"
+    assert sink.committed == [1, 2, 3]
+
+
 def test_nothing_is_committed_inside_a_pass_without_positions() -> None:
     source = StorySource[int]([1, OPEN, 2, 3, DRY, 4, DRY, 5, CLOSE, 6], batch=1)
     sink = MemorySink[int]()

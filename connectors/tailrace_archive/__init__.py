@@ -1,0 +1,1 @@
+"""The archive: topics of the log as files and tables for batch readers, exactly once."""

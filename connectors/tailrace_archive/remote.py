@@ -1,0 +1,160 @@
+"""Archives on HDFS and object stores, by the drivers of fsspec: `s3://`, `gs://`, `abfs://`, `webhdfs://`.
+
+Files are written on a local disk and uploaded when they are finished: an upload is one PUT, or one multipart upload,
+which a store shows when it is complete. Where there is a rename, it publishes; on object stores a copy within the store
+does, which appears at once and whole, too. A commit is created by a conditional PUT (`If-None-Match: *` and its
+like) or, where there is a rename, by renaming to a name that nobody has: so of two writers one is refused.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from io import BufferedWriter
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from tailrace.errors import ConfigError, Fatal, Retriable
+from tailrace_archive.fault import local_faults, store_faults
+
+_DRIVERS = {
+    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs",
+    "webhdfs": "requests",
+}  # fmt: skip
+_RENAMING = frozenset({"hdfs", "webhdfs", "webHDFS", "arrow_hdfs", "viewfs"})
+
+
+class RemoteStore:
+    """A `Store` behind a url. `options` are its driver's."""
+
+    def __init__(self, url: str, options: Mapping[str, object], own: str, spool: Path | None) -> None:
+        self._url, self._options, self._own = url.rstrip("/"), dict(options), own
+        self._spool = spool or Path(tempfile.gettempdir()) / "tailrace-archive"
+        self._connected: tuple[Any, str] | None = None
+        self._lock: BufferedWriter | None = None
+
+    def open(self, task: str) -> Path:
+        """Connect, and take the local folder; other machines are kept out when they commit."""
+        folder = self._spool / hashlib.sha256(f"{self._url} {self._own}".encode()).hexdigest()[:24]
+        with local_faults(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / "lock").open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise Retriable(
+                f"open the archive {self._url}: another process here is writing it",
+                hint=f"only one worker may run {task}",
+            ) from error
+        self._lock = lock
+        self._connect()
+        return folder / "writing"
+
+    def _connect(self) -> tuple[Any, str]:
+        if self._connected is None:
+            try:
+                import fsspec
+
+                with store_faults("connect to", self._url):
+                    options = {"use_listings_cache": False, **self._options}
+                    self._connected = fsspec.core.url_to_fs(self._url, **options)
+            except (ImportError, ValueError) as error:
+                driver = _DRIVERS.get(self._url.partition(":")[0], "fsspec")
+                raise ConfigError(f"open the archive {self._url}: {error}", hint=f"pip install {driver}") from error
+        return self._connected
+
+    @property
+    def _renames(self) -> bool:
+        return self._url.partition(":")[0] in _RENAMING
+
+    def stage(self, file: Path, path: str) -> None:
+        """Upload."""
+        files, root = self._connect()
+        with store_faults("write to", f"{self._url}/{path}"):
+            self._make_folder(f"{root}/{path}")
+            files.put_file(str(file), f"{root}/{path}")
+        with local_faults(file):
+            file.unlink()
+
+    def move(self, path: str, to: str) -> bool:
+        """Rename, or copy within the store."""
+        files, root = self._connect()
+        here, there = f"{root}/{path}", f"{root}/{to}"
+        with store_faults("publish", f"{self._url}/{to}"):
+            if not files.exists(here):
+                if not files.exists(there):
+                    raise Fatal(f"publish {self._url}/{to}: the file is gone")
+                return False
+            self._make_folder(there)
+            if self._renames:
+                files.mv(here, there)
+                if files.exists(here):
+                    raise Retriable(f"publish {self._url}/{to}: the rename was refused")
+            else:
+                files.cp_file(here, there)
+                files.rm_file(here)
+        return True
+
+    def _make_folder(self, path: str) -> None:
+        """Object stores have no folders to make."""
+        if self._renames:
+            self._connect()[0].makedirs(path.rpartition("/")[0], exist_ok=True)
+
+    def create(self, path: str, data: bytes) -> None:
+        """Create by a conditional PUT, or by a rename to a name that nobody has."""
+        files, root = self._connect()
+        with store_faults("create", f"{self._url}/{path}"):
+            if not self._renames:
+                files.pipe_file(f"{root}/{path}", data, mode="create")
+                return
+            beside = f"{root}/{path}.{uuid4().hex}"
+            self._make_folder(beside)
+            files.pipe_file(beside, data)
+            try:
+                files.mv(beside, f"{root}/{path}")
+            except OSError as error:
+                if not files.exists(beside):
+                    raise
+                raise FileExistsError(path) from error
+            finally:
+                refused = files.exists(beside)
+                if refused:
+                    files.rm_file(beside)
+            if refused:
+                raise FileExistsError(path)
+
+    def read(self, path: str) -> bytes:
+        """Download."""
+        files, root = self._connect()
+        with store_faults("read", f"{self._url}/{path}"):
+            data: bytes = files.cat_file(f"{root}/{path}")
+        return data
+
+    def names(self, folder: str) -> Sequence[str]:
+        """List."""
+        files, root = self._connect()
+        with store_faults("list", f"{self._url}/{folder}"):
+            try:
+                found = files.ls(f"{root}/{folder}", detail=False)
+            except FileNotFoundError:
+                return []
+        names = [str(path).rstrip("/").rpartition("/")[2] for path in found]
+        return sorted(name for name in names if name and name != folder.rpartition("/")[2])
+
+    def remove(self, path: str) -> None:
+        """Delete."""
+        files, root = self._connect()
+        with store_faults("remove", f"{self._url}/{path}"):
+            if files.exists(f"{root}/{path}"):
+                files.rm_file(f"{root}/{path}")
+
+    def close(self) -> None:
+        """Give the local folder back."""
+        self._connected = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None

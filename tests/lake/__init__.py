@@ -1,0 +1,1 @@
+"""What tests of the archive share: records to put in, and ways to read back what came out."""
