@@ -206,14 +206,20 @@ class Asked:
 
 
 @contextlib.contextmanager
-def backlog(running: MysqlServer, rows: int, *, single: bool = False) -> Iterator[Backlog]:
-    """Changes of so many rows that wait, in files of their own; `goods` is made anew."""
+def backlog(running: MysqlServer, rows: int, *, single: bool = False, whole: bool = False) -> Iterator[Backlog]:
+    """Changes of so many rows that wait, in files of their own; `goods` is made anew.
+
+    They are in transactions of several sizes; `single`: of one row each; `whole`: in one.
+    """
     running.execute("DROP TABLE IF EXISTS goods", TABLE.format(name="goods"), database=DATABASE)
     with worker(running, snapshot="never") as made:
         program.run([str(TAILRACE), "run", str(made.config), "--until-current"])
         running.execute("FLUSH BINARY LOGS")
         file = files(running)[-1]
-        fill(running, rows, single=single)
+        if whole:
+            insert(running, "goods", 1, rows)
+        else:
+            fill(running, rows, single=single)
         yield Backlog(running, rows, file, files(running)[-1], made.log_path)
 
 

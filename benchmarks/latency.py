@@ -86,10 +86,10 @@ def sent_of(message: bytes) -> int:
     return int(message[at + 5 : at + 5 + size])
 
 
-def read_log(path: Path, count: int, delays: Delays) -> None:
+def read_log(path: Path, count: int, delays: Delays, topic: str = TOPIC) -> None:
     """Follow the topic until so many rows came."""
     log = BundledLog.at(path)
-    decoder, reader = Decoder(log.registry()), log.reader([TOPIC], start="latest")
+    decoder, reader = Decoder(log.registry()), log.reader([topic], start="latest")
     reader.open(None)
     delays.put(None)
     found: list[int] = []

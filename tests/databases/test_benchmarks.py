@@ -14,6 +14,8 @@ import pytest
 from databases.debezium.install import missing
 from measurement import ROOT
 from report import details, summary
+from servers.mysql import FLAVOURS
+from servers.mysql import require as require_binlog
 from servers.postgres import require
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -22,10 +24,13 @@ BENCHMARKS = re.findall(r"^BENCHMARKS \?= (.*)$", MAKEFILE, re.MULTILINE)[0].spl
 MORE = {
     "stream_rate": ["--tables", "narrow,wide", "--changes", "deletes"],
     "snapshot": ["--tables", "typical"],
+    "binlog_beside_debezium": ["--cases", "stream-single-rows,snapshot"],
+    "binlog_latency": ["--rate", "500", "--servers", "mariadb"],
+    "binlog_transaction": ["--servers", "mysql"],
 }
 """All their cases would take a minute."""
 
-JAVA = {"beside_debezium"}
+JAVA = {"beside_debezium", "binlog_beside_debezium"}
 
 
 @pytest.mark.postgres
@@ -34,7 +39,11 @@ JAVA = {"beside_debezium"}
     "name", [pytest.param(name, marks=[pytest.mark.java] if name in JAVA else []) for name in BENCHMARKS]
 )
 def test_a_benchmark_runs(name: str, tmp_path: Path) -> None:
-    require(15)
+    if name.startswith("binlog_"):
+        for flavour in FLAVOURS:
+            require_binlog(flavour)
+    else:
+        require(15)
     if name in JAVA and (reason := missing()):
         assert os.environ.get("CI") != "true", reason
         pytest.skip(reason)
