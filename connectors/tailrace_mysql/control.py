@@ -6,6 +6,7 @@
                         checksum algorithm u8 (0 none, 1 CRC-32)
     Heartbeat           file name, to the end; the position is the header's
     Heartbeat, new      (field lenenc · length lenenc · value)* · 0      fields: 1 file name, 2 position lenenc
+    Previous GTIDs      the set, as `gtid.py` has it
     Incident            kind u16 · length u8 · message
     MariaDB GTID list   count u32, its upper four bits flags · (domain u32 · server id u32 · number u64) x count
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tailrace_mysql.body import Body
+from tailrace_mysql.gtid import GtidSet
 from tailrace_mysql.header import HEADER_SIZE, Header
 
 TABLE_MAP, ROWS_V1, ROWS_V2, PARTIAL_UPDATE = 19, (23, 24, 25), (30, 31, 32), 39
@@ -71,6 +73,14 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class PreviousGtids:
+    """MySQL: the transactions of all files before this one, purged ones included."""
+
+    header: Header
+    gtids: GtidSet
+
+
+@dataclass(frozen=True, slots=True)
 class GtidList:
     """MariaDB: the last (domain, server id, number) of each domain and server before this file."""
 
@@ -122,6 +132,11 @@ def incident(header: Header, body: Body) -> Incident:
     """Read the body of an incident."""
     kind = body.u(2)
     return Incident(header, kind, body.take(body.u(1)).decode("utf-8", "replace") if body.left else "")
+
+
+def previous_gtids(header: Header, body: Body) -> PreviousGtids:
+    """Read the body of MySQL's set."""
+    return PreviousGtids(header, GtidSet.decode(body))
 
 
 def gtid_list(header: Header, body: Body) -> GtidList:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from tailrace.errors import Fatal
+from tailrace_mysql.control import Incident
 from tailrace_mysql.fault import RESET, PassingServerFault, ServerFault, TailraceFault, server_fault
 
 _GONE = "what is missing cannot be had from this server any more: "
@@ -51,6 +52,15 @@ _MEANINGS: tuple[tuple[re.Pattern[str], type[Fatal], str], ...] = (
         "raise max_allowed_packet (MariaDB: slave_max_allowed_packet) of the server",
     ),
 )
+
+
+def incident_fault(incident: Incident, place: str) -> Fatal:
+    """Return what it means that the server says it left something out of its binlog."""
+    return Fatal(
+        f"{place}: the server left something out, {incident.kind} {incident.message}",
+        hint="what it was cannot be told: start the snapshot anew with `tailrace offsets reset`",
+    )
+
 
 _FATAL_READ_ERROR = 1236
 _NO_SUCH_GTID = {1945, 1955}

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from tailrace_mysql import control, fragment, marker, query, rows, tablemap
 from tailrace_mysql.body import Body
-from tailrace_mysql.control import FormatDescription, GtidList, Heartbeat, Incident, Rotate
+from tailrace_mysql.control import FormatDescription, GtidList, Heartbeat, Incident, PreviousGtids, Rotate
 from tailrace_mysql.fragment import RowsFragment
 from tailrace_mysql.header import HEADER_SIZE, Header, MalformedEvent, UnsupportedEvent, header_of, place
 from tailrace_mysql.marker import BranchId, Gtid, MariadbGtid, XaPrepare, Xid
@@ -25,7 +25,8 @@ from tailrace_mysql.tablemap import TableMap, TableMapped
 
 __all__ = [
     "BranchId", "Event", "FormatDescription", "Gtid", "GtidList", "Header", "Heartbeat", "Images", "Incident",
-    "MalformedEvent", "MariadbGtid", "Query", "Rotate", "RowOp", "Rows", "RowsFragment", "Skipped", "Statement",
+    "MalformedEvent", "MariadbGtid", "PreviousGtids", "Query", "Rotate", "RowOp", "Rows", "RowsFragment", "Skipped",
+    "Statement",
     "TableMap", "TableMapped", "TransactionPayload", "UnsupportedEvent", "XaPrepare", "Xid", "decode",
 ]  # fmt: skip
 
@@ -39,8 +40,8 @@ class Skipped:
 
 
 Event: TypeAlias = (
-    Rotate | FormatDescription | Heartbeat | Incident | GtidList | Gtid | MariadbGtid | Xid | XaPrepare | Query
-    | Statement | TableMapped | Rows | RowsFragment | TransactionPayload | Skipped
+    Rotate | FormatDescription | Heartbeat | Incident | GtidList | PreviousGtids | Gtid | MariadbGtid | Xid | XaPrepare
+    | Query | Statement | TableMapped | Rows | RowsFragment | TransactionPayload | Skipped
 )  # fmt: skip
 
 _Decoder: TypeAlias = Callable[[Header, Body], Event]
@@ -62,6 +63,7 @@ _DECODERS: Mapping[int, _Decoder] = {
     32: rows.rows,
     33: marker.gtid,
     34: marker.gtid,
+    35: control.previous_gtids,
     38: marker.xa_prepare,
     39: rows.rows,
     40: transaction_payload,
@@ -86,7 +88,6 @@ SKIPPED: Mapping[int, str] = {
     13: "a value for a statement that was logged as text",
     14: "a value for a statement that was logged as text",
     28: "the server itself says that it may be ignored",
-    35: "the GTIDs of earlier files, which the position has",
     36: "for the certification of group replication",
     37: "group replication has other members",
     161: "which files MariaDB needs for its own recovery",

@@ -6,7 +6,7 @@ from tailrace.errors import Fatal, Retriable
 from tailrace_mysql.connection import Connection, literal
 from tailrace_mysql.dump_fault import Diverged, Purged
 from tailrace_mysql.fault import RESET
-from tailrace_mysql.gtid import GtidSet
+from tailrace_mysql.gtid import GtidPosition, GtidSet
 from tailrace_mysql.position import Resume, StreamPosition
 from tailrace_mysql.server import ServerFacts, binlog_files, binlog_status
 
@@ -57,8 +57,17 @@ def check_resume(control: Connection, server: ServerFacts, resume: Resume) -> No
             f"the position was made on a server with GTIDs, and {server.identity} has none",
             hint=f"set gtid_mode = ON, or connect to the server that was read before. {RESET}",
         )
-    elif not server.flavour.mariadb:
+    elif server.flavour.mariadb:
+        _check_domains(control, server, position.gtids)
+    else:
         _check_gtids(control, server, position.gtids)
+
+
+def _check_domains(control: Connection, server: ServerFacts, stored: str) -> None:
+    """Find transactions that this server never had; those that it has purged it tells of itself."""
+    theirs, ours = GtidPosition.parse(binlog_status(control, server.flavour).gtids), GtidPosition.parse(stored)
+    if missing := GtidPosition({d: at for d, at in ours.domains.items() if not theirs.contains(d, at[1])}):
+        raise _missing(server, str(missing))
 
 
 def _check_gtids(control: Connection, server: ServerFacts, stored: str) -> None:
@@ -72,14 +81,19 @@ def _check_gtids(control: Connection, server: ServerFacts, stored: str) -> None:
             f"{RESET}; raise binlog_expire_logs_seconds so that it does not happen again",
         )
     if missing := ours - executed:
-        message = f"the server {server.identity} does not have transactions that were read: {missing}"
-        if server.on("read_only"):
-            raise Retriable(message, hint="it is a replica that lags behind, it seems", patient=True)
-        raise Diverged(
-            message,
-            hint="it was restored, or took over before it had all: what was told of them never happened here. "
-            f"Connect to a server that has them, or start anew: {RESET}",
-        )
+        raise _missing(server, str(missing))
+
+
+def _missing(server: ServerFacts, gtids: str) -> Fatal | Retriable:
+    """Return what it means that the server lacks transactions that were read."""
+    message = f"the server {server.identity} does not have transactions that were read: {gtids}"
+    if server.on("read_only"):
+        return Retriable(message, hint="it is a replica that lags behind, it seems", patient=True)
+    return Diverged(
+        message,
+        hint="it was restored, or took over before it had all: what was told of them never happened here. "
+        f"Connect to a server that has them, or start anew: {RESET}",
+    )
 
 
 def _check_place(control: Connection, server: ServerFacts, resume: Resume) -> None:

@@ -23,6 +23,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from tailrace.errors import Fatal
+from tailrace_mysql.body import Body
 
 Source: TypeAlias = tuple[str, str]
 """Uuid and tag, "" for none."""
@@ -60,6 +61,23 @@ class GtidSet:
                 else:
                     raise _no_set(entry)
         return cls({source: ranges for source in sorted(found) if (ranges := _merged(found[source]))})
+
+    @classmethod
+    def decode(cls, body: Body) -> GtidSet:
+        """Read a set as `encode` writes it; raises `ValueError` or `IndexError` for what is none."""
+        head = body.u(8)
+        tagged = head >> 56 == _TAGGED
+        if tagged and head & 0xFF != _TAGGED:
+            raise ValueError(f"a set of GTIDs in the format {head:#x}")
+        sources: dict[Source, list[tuple[int, int]]] = {}
+        for _ in range(head >> 8 & (1 << 48) - 1 if tagged else head):
+            uuid = str(UUID(bytes=body.take(16)))
+            tag = body.text(body.u(1) >> 1) if tagged else ""
+            runs = sources.setdefault((uuid, tag), [])
+            for _ in range(body.u(8)):
+                first = body.u(8)
+                runs.append((first, body.u(8) - 1))
+        return cls({source: ranges for source in sorted(sources) if (ranges := _merged(sources[source]))})
 
     def with_gtid(self, uuid: str, number: int, tag: str = "") -> GtidSet:
         """Return the set with one more transaction."""

@@ -94,12 +94,21 @@ class BinlogSource:
         opened = open_source(self._name, self._config, self._prefix, resume_from, recall=self._recall, hold=self._hold)
         server, start = opened.server, opened.start
         place = Place(self._prefix, server.flavour.name, opened.names)
-        executed = parse_gtids(start.gtids, server.flavour) if server.gtids else None
+        # A position that has none is one of a place, of before the server had any; or of before its first transaction.
+        by_gtids = server.gtids and (server.flavour.mariadb or resume_from is None or bool(start.gtids))
+        executed = parse_gtids(start.gtids, server.flavour) if by_gtids else None
         stream = Stream(
-            start, executed, opened.capture, opened.snapshot, place, floor=opened.floor, reached=self._reached
+            start,
+            executed,
+            opened.capture,
+            opened.snapshot,
+            place,
+            gtids=server.gtids,
+            floor=opened.floor,
+            reached=self._reached,
         )
         sight = ServerSight(
-            stream, opened.control, opened.catalog, opened.capture, exact=server.flavour.mariadb, gtids=server.gtids
+            stream, opened.control, opened.catalog, opened.capture, exact=server.flavour.mariadb, gtids=by_gtids
         )
         reading = Reading(
             opened.snapshot, opened.readable, sight=sight, place=place, connect=self._connect_reader,

@@ -22,6 +22,7 @@ from tailrace.snapshot.schedule import Snapshot
 from tailrace_mysql import event as binlog
 from tailrace_mysql.branch import Branches
 from tailrace_mysql.capture import Capture
+from tailrace_mysql.dump_fault import incident_fault
 from tailrace_mysql.fault import RESET
 from tailrace_mysql.fragment import Assembly
 from tailrace_mysql.incoming import Incoming
@@ -37,16 +38,18 @@ from tailrace_mysql.transaction import Executed, Transaction
 class Stream:
     """Takes events in with `feed`, gives changes out with `take`.
 
-    `executed` are the transactions before `start`; None: there are no GTIDs. `reached` is told the rank of a place
+    `executed` are the transactions before `start`; None: there are no GTIDs or, with `gtids`, they are not known before
+    the next file begins, which tells. `reached` is told the rank of a place
     before anything that follows it is handed out. The server may begin to read before `floor`, but sends nothing of it.
     """
 
     def __init__(
         self, start: StreamPosition, executed: Executed | None, capture: Capture, snapshot: Snapshot, place: Place, *,
-        floor: BinlogPlace | None = None, reached: Callable[[int], None] = lambda _: None,
+        gtids: bool = False, floor: BinlogPlace | None = None, reached: Callable[[int], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self.file, self.pos = start.file, start.pos
         self.executed = executed
+        self._gtids = gtids
         self.commit_time: int | None = None
         """Of the transaction handed out last, in microseconds since 1970."""
         self.branches = Branches(start.branches)
@@ -99,8 +102,7 @@ class Stream:
 
     def position(self) -> StreamPosition:
         """Return where to resume once everything handed out is durable."""
-        branches = self.branches.prepared
-        gtids = "" if self.executed is None else str(self.executed)
+        branches, gtids = self.branches.prepared, str(self.executed or "")
         transaction = self._transaction
         if transaction is not None:
             start, ordinal = transaction.start, self._handed_out(transaction)
@@ -196,14 +198,13 @@ class Stream:
         match event:
             case binlog.Rotate():
                 self.file, self.pos = event.file, event.position
+            case binlog.PreviousGtids() if self._gtids and self.executed is None:
+                self.executed = event.gtids
             case binlog.Heartbeat():
                 if self._transaction is None and rank(event.file or self.file, event.position) > self.place.rank:
                     self.file, self.pos = event.file or self.file, event.position
             case binlog.Incident():
-                raise Fatal(
-                    f"binlog {self.file} at {self.pos}: the server left something out, {event.kind} {event.message}",
-                    hint="what it was cannot be told: start the snapshot anew with `tailrace offsets reset`",
-                )
+                raise incident_fault(event, f"binlog {self.file} at {self.pos}")
             case _:
                 return
         if self._transaction is None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.errors import Fatal
+from tailrace_mysql.body import Body
 from tailrace_mysql.gtid import GtidPosition, GtidSet
 
 A, B = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "4e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -75,6 +76,11 @@ def test_sets_are_encoded_for_the_dump() -> None:
         b"\1\2\0\0\0\0\0\1" + uuid + b"\0" + little(1) + little(1) + little(6)
         + uuid + b"\x06tag" + little(1) + little(2) + little(3)
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", f"{A}:1-5:7", f"{A}:1-5:tag:2:9,{B}:3"])
+def test_sets_are_read_back_as_they_are_encoded(text: str) -> None:
+    assert GtidSet.decode(Body(GtidSet.parse(text).encode())) == GtidSet.parse(text)
 
 
 def test_positions_of_mariadb_hold_the_last_transaction_of_each_domain() -> None:
