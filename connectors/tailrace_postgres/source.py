@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,7 +19,7 @@ import structlog
 from tailrace.codec.heartbeat import heartbeat_event
 from tailrace.errors import Fatal
 from tailrace.event import Event
-from tailrace.position import Position
+from tailrace.position import Json, Position
 from tailrace.snapshot.progress import Meter
 from tailrace.source import Batch, Finding, Report, SourceConfig
 from tailrace_postgres import pgoutput
@@ -36,6 +36,7 @@ from tailrace_postgres.replication import ASK_EVERY, Replication
 from tailrace_postgres.slot import wait_until_released
 from tailrace_postgres.stream import Stream
 from tailrace_postgres.table import Tables
+from tailrace_postgres.takeover import take_over
 
 log = structlog.get_logger()
 
@@ -175,6 +176,10 @@ class PostgresSource:
                 "values": "binary" if parts.tables.in_binary else "text",
             },
         )
+
+    def take_over(self, offset: Mapping[str, Json]) -> Position:
+        """Return the position that goes on from Debezium's offset; needs no `open`."""
+        return take_over(self._name, self._config, offset)
 
     def check(self) -> Sequence[Finding]:
         """Connect, look at everything that a capture needs, and hang up; needs no `open`."""

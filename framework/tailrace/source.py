@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 from tailrace.columns import ColumnRules
 from tailrace.event import Event
-from tailrace.position import Position
+from tailrace.position import Json, Position
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -145,6 +145,19 @@ class Checking(Protocol):
 
     def check(self) -> Sequence[Finding]:
         """Connect, look, disconnect; nothing is changed. Faults are returned, and all of them, rather than raised."""
+        ...
+
+
+@runtime_checkable
+class TakingOver(Protocol):
+    """A source that can go on where Debezium's connector for the same database stopped."""
+
+    def take_over(self, offset: Mapping[str, Json]) -> Position:
+        """Return the position that follows what Debezium had told when it stored `offset`.
+
+        Called before `open`, of a source that is not open: it connects, looks, disconnects, and changes nothing.
+        Raises `Fatal` where going on from there would lose something, or cannot work, and says why.
+        """
         ...
 
 
