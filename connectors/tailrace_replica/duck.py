@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tailrace.codec.delivery import Delivery
+from tailrace.codec.registry import AvroSchema
 from tailrace.errors import BadRecord, ConfigError, Fatal, Retriable, TailraceError
 from tailrace.position import Position
 from tailrace.source import Finding
@@ -27,7 +28,7 @@ from tailrace_replica.config import ReplicaConfig
 from tailrace_replica.destination import BOOKS, Reject, fenced
 from tailrace_replica.kind import Kind
 from tailrace_replica.printed import printer
-from tailrace_replica.target import Changes, Name, Patch, Target, key_of, missing_row
+from tailrace_replica.target import Changes, Lines, Name, Patch, Target, key_of, missing_row
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -67,6 +68,10 @@ class DuckWriter:
     def row(self, values: tuple[object, ...]) -> tuple[object, ...]:
         """Return the texts."""
         return tuple([value if value is None else text(value) for text, value in zip(self._texts, values, strict=True)])
+
+    def lines(self, _: AvroSchema | None) -> Lines | None:
+        """Return None: rows are values here."""
+        return None
 
     def bound(self, names: Sequence[str], values: Mapping[str, object]) -> tuple[object, ...]:
         """Return the texts of the named columns."""
@@ -130,6 +135,9 @@ class DuckDestination:
             if changes.emptied:
                 if self._columns(target.name):
                     self._run(f"DELETE FROM {_quoted(target.name)}")
+                return
+            if changes.moved is not None:
+                self._move(target, *changes.moved)
                 return
             rows = changes.added or [(row, item) for row, item in changes.rows.values() if isinstance(row, tuple)]
             if target.key:
@@ -234,6 +242,15 @@ class DuckDestination:
         if self._drop:
             for name in there.keys() - {column.name for column in target.columns}:
                 self._run(f"ALTER TABLE {table} DROP COLUMN {_quote(name)}")
+
+    def _move(self, target: Target, old: tuple[object, ...], new: tuple[object, ...]) -> None:
+        kinds = {column.name: column.kind for column in target.columns}
+        texts = [f"{_quote(name)} = {_cast('?', kinds[name])}" for name in target.key]
+        table, which = _quoted(target.name), " AND ".join(texts)
+        if self._run(f"SELECT 1 FROM {table} WHERE {which}", new).fetchone() is None:
+            self._run(f"UPDATE {table} SET {', '.join(texts)} WHERE {which}", [*new, *old])
+        elif old != new:
+            self._run(f"DELETE FROM {table} WHERE {which}", old)
 
     def _delete(self, target: Target, changes: Changes) -> None:
         """Take away the rows of all keys but those that are only patched: what is put in their place comes after."""

@@ -8,16 +8,22 @@ from operator import itemgetter
 from typing import cast
 
 from tailrace.codec.delivery import Delivery
-from tailrace.codec.header import DEFAULTED_COLUMNS
+from tailrace.codec.header import DEFAULTED_COLUMNS, NEW_KEY
 from tailrace.errors import BadRecord
-from tailrace_replica.target import Changes, Patch, Row, RowWriter, Target, key_of
+from tailrace_replica.target import Changes, Lines, Patch, Row, RowWriter, Target, key_of
+
+_FRAME = 5
+
+_NOT_AS_JSON = {"bytes", "decimal", "number", "document", "array", "float32", "float64"}
+"""Kinds that the header of a moved key has in a form of its own; rows of such keys are deleted and come anew."""
 
 
 class Intake:
     """Takes deliveries of one shape; `give` hands out what there is to do."""
 
-    def __init__(self, target: Target, writer: RowWriter) -> None:
+    def __init__(self, target: Target, writer: RowWriter, lines: Lines | None = None) -> None:
         self._target = target
+        self._lines = lines if target.key else None
         self._writer = writer
         self._names = [column.name for column in target.columns]
         self._values = _getter(self._names)
@@ -36,6 +42,8 @@ class Intake:
 
         Raises `BadRecord` for what cannot be decoded, and what the destination cannot hold or follow.
         """
+        if self._lines is not None and self._taken_by_the_core(item, self._lines):
+            return True
         change = item.change
         if change is None:
             raise BadRecord("value is not a change envelope", hint="the topic holds something else beside changes")
@@ -58,6 +66,37 @@ class Intake:
         else:
             changes.fresh = changes.fresh and change.op != "u" and key not in changes.rows
             changes.rows[key] = (self._row(item, _of(change.after)), item)
+        return True
+
+    def move(self, item: Delivery) -> Changes | None:
+        """Return the move that a delete is the first half of, where its headers say so; else None.
+
+        What follows under the new key may lack values that were not sent: the old row has them.
+        """
+        told = dict(item.record.headers).get(NEW_KEY)
+        change = item.change
+        if told is None or not self._target.key or change is None or change.op != "d":
+            return None
+        kinds = {column.name: column.kind.name for column in self._target.columns}
+        if any(kinds[name] in _NOT_AS_JSON for name in self._target.key):
+            return None
+        new = json.loads(told)
+        keys = (self._writer.bound(self._target.key, key_of(item)), self._writer.bound(self._target.key, new))
+        return Changes(self._target, self._writer, moved=keys)
+
+    def _taken_by_the_core(self, item: Delivery, lines: Lines) -> bool:
+        """Take a usual delivery without a look at its values; False where there is something to look at."""
+        record, changes = item.record, self._changes
+        if record.headers or record.key is None or record.value is None:
+            return False
+        try:
+            op, line = lines(record.value, _FRAME)
+        except ValueError:
+            return False
+        if line is None and op != "d":
+            return False
+        changes.fresh = changes.fresh and op in "rc" and record.key not in changes.rows
+        changes.rows[record.key] = (line, item)
         return True
 
     def _append(self, item: Delivery, op: str, after: Mapping[str, object] | None) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tailrace.codec.delivery import Delivery
+from tailrace.codec.registry import AvroSchema
 from tailrace.errors import BadRecord, Fatal, Retriable, TailraceError
 from tailrace.position import Position
 from tailrace.source import Finding
@@ -22,7 +23,7 @@ from tailrace_replica.config import ReplicaConfig
 from tailrace_replica.destination import BOOKS, Reject, fenced, held
 from tailrace_replica.mysql_type import binder_of, normal, type_of, widens
 from tailrace_replica.statement import Statements
-from tailrace_replica.target import Changes, Patch, Target, key_of, missing_row
+from tailrace_replica.target import Changes, Lines, Patch, Target, key_of, missing_row
 
 if TYPE_CHECKING:
     from pymysql import Connection
@@ -68,6 +69,10 @@ class MysqlWriter:
         return tuple(
             [value if value is None else bind(value) for bind, value in zip(self._binders, values, strict=True)]
         )
+
+    def lines(self, _: AvroSchema | None) -> Lines | None:
+        """Return None: rows are values here."""
+        return None
 
     def bound(self, names: Sequence[str], values: Mapping[str, object]) -> tuple[object, ...]:
         """Return the values of the named columns."""
@@ -135,6 +140,9 @@ class MysqlDestination:
                     self._run(f"DELETE FROM {_SAY.table(target)}")
                 return
             self._begin()
+            if changes.moved is not None:
+                self._move(target, *changes.moved)
+                return
             if not target.key:
                 self._put(_SAY.insert(target), [(row, item) for row, item in changes.added], reject)
                 return
@@ -307,6 +315,12 @@ class MysqlDestination:
             gone = there.keys() - {column.name for column in target.columns}
             self._to_drop += [f"ALTER TABLE {_SAY.table(target)} DROP COLUMN {_quote(name)}" for name in gone]
 
+    def _move(self, target: Target, old: tuple[object, ...], new: tuple[object, ...]) -> None:
+        if not self._row(self._own, _SAY.exists(target), new):
+            self._run(_SAY.change(target, target.key), (*new, *old))
+        elif old != new:
+            self._run(_SAY.delete(target), old)
+
     def _put(self, statement: str, rows: Sequence[tuple[object, Delivery]], reject: Reject) -> None:
         import pymysql
 
@@ -328,9 +342,8 @@ class MysqlDestination:
         if not patch.names:
             return
         key = MysqlWriter(target).bound(target.key, key_of(item))
-        where = " AND ".join([f"{_quote(name)} = %s" for name in target.key])
         # The count of an update leaves out rows that are so already.
-        if not self._row(self._own, f"SELECT 1 FROM {_SAY.table(target)} WHERE {where}", key):
+        if not self._row(self._own, _SAY.exists(target), key):
             reject(item, missing_row(target))
             return
         self._run(_SAY.change(target, patch.names), (*patch.values, *key))

@@ -20,15 +20,17 @@ import psycopg
 from psycopg import sql
 
 from tailrace.codec.delivery import Delivery
+from tailrace.codec.registry import AvroSchema
 from tailrace.errors import BadRecord
 from tailrace.position import Position
 from tailrace.source import Finding
 from tailrace_replica.config import ReplicaConfig
+from tailrace_replica.copyline import line_writer
 from tailrace_replica.destination import BOOKS, Reject, fenced, held
 from tailrace_replica.postgres_fault import translated
 from tailrace_replica.postgres_table import PostgresTables, identifier, typed
 from tailrace_replica.postgres_type import escaped, text_of, type_of
-from tailrace_replica.target import Changes, Patch, RowWriter, Target, key_of, missing_row
+from tailrace_replica.target import Changes, Lines, Patch, RowWriter, Target, key_of, missing_row
 
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('tailrace replica ' || %s, 0))"
 _LINES_AT_ONCE = 2_000
@@ -39,6 +41,7 @@ class PostgresWriter:
     """Rows as lines of COPY's text format."""
 
     def __init__(self, target: Target) -> None:
+        self._target = target
         self._texts: list[Callable[..., str]] = [text_of(column.kind) for column in target.columns]
         self._by_name = {column.name: text for column, text in zip(target.columns, self._texts, strict=True)}
 
@@ -48,6 +51,10 @@ class PostgresWriter:
             "\\N" if value is None else escaped(text(value)) for text, value in zip(self._texts, values, strict=True)
         ]
         return ("\t".join(cells) + "\n").encode()
+
+    def lines(self, schema: AvroSchema | None) -> Lines | None:
+        """Return the compiled core's way, where it knows all kinds of the columns."""
+        return line_writer(self._target, schema)
 
     def bound(self, names: Sequence[str], values: Mapping[str, object]) -> tuple[object, ...]:
         """Return the texts of the named columns."""
@@ -108,6 +115,9 @@ class PostgresDestination:
             if changes.emptied:
                 if self._own_tables.types_of(target.name) is not None:
                     self._run(sql.SQL("TRUNCATE {}").format(identifier(target.name)))
+                return
+            if changes.moved is not None:
+                self._move(target, *changes.moved)
                 return
             if not target.key:
                 lines = [(cast("bytes", row), item) for row, item in changes.added]
@@ -270,6 +280,17 @@ class PostgresDestination:
             middle = len(lines) // 2
             self._refusing(lines[:middle], store, reject)
             self._refusing(lines[middle:], store, reject)
+
+    def _move(self, target: Target, old: tuple[object, ...], new: tuple[object, ...]) -> None:
+        kinds = {column.name: typed(type_of(column.kind)) for column in target.columns}
+        texts = [sql.SQL("{} = %s::{}").format(sql.Identifier(name), kinds[name]) for name in target.key]
+        table, which = identifier(target.name), sql.SQL(" AND ").join(texts)
+        there = sql.SQL("SELECT 1 FROM {} WHERE {}").format(table, which)
+        if self._run(there, new) == 0:
+            statement = sql.SQL("UPDATE {} SET {} WHERE {}").format(table, sql.SQL(", ").join(texts), which)
+            self._run(statement, [*new, *old])
+        elif old != new:
+            self._run(sql.SQL("DELETE FROM {} WHERE {}").format(table, which), old)
 
     def _delete(self, target: Target, items: list[Delivery]) -> None:
         if not items:

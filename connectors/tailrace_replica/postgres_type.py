@@ -58,7 +58,8 @@ def text_of(kind: Kind) -> Callable[..., str]:
         return array_literal(text_of(kind.item or Kind("text")))
     if kind.name == "bytes":
         return lambda value: f"\\x{value.hex()}"
-    plain = printer(kind)
+    # Of a 32-bit float the digits of the double that it equals: it reads back as the same one.
+    plain = printer(Kind("float64") if kind.name == "float32" else kind)
     if kind.name == "time":
         return lambda value: _time(value, kind.scale, plain)
     if kind.name in {"text", "json", "document"}:

@@ -108,7 +108,10 @@ class ReplicaSink:
             if current is not None:
                 self._set_aside(current)
             self._current[item.record.topic] = intake
-        if not intake.take(item):
+        if item.record.headers and (move := intake.move(item)) is not None:
+            self._set_aside(intake)
+            self._waiting.append(move)
+        elif not intake.take(item):
             self._set_aside(intake)
             intake.take(item)
 
@@ -144,7 +147,9 @@ class ReplicaSink:
             raise BadRecord(
                 f"table {target.label} has no key", hint="set without_key: append, or give it a primary key"
             )
-        return Intake(target, self._destination.writer(target))
+        writer = self._destination.writer(target)
+        known = item.writer_schema
+        return Intake(target, writer, writer.lines(known[1] if known is not None else None))
 
     def _name_of(self, topic: str) -> Name:
         name = name_of(topic, self._template)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import cast
 
 from tailrace.codec.delivery import Delivery
+from tailrace.codec.registry import AvroSchema
 from tailrace.errors import BadRecord, Fatal, Retriable, TailraceError
 from tailrace.position import Position
 from tailrace.source import Finding
@@ -26,7 +27,7 @@ from tailrace_replica.destination import BOOKS, Reject, fenced
 from tailrace_replica.kind import Kind
 from tailrace_replica.printed import printer
 from tailrace_replica.statement import Statements
-from tailrace_replica.target import Changes, Patch, Target, key_of, missing_row
+from tailrace_replica.target import Changes, Lines, Patch, Target, key_of, missing_row
 
 _TYPES = {
     "int16": "INTEGER",
@@ -65,6 +66,10 @@ class SqliteWriter:
         return tuple(
             [value if value is None else bind(value) for bind, value in zip(self._binders, values, strict=True)]
         )
+
+    def lines(self, _: AvroSchema | None) -> Lines | None:
+        """Return None: rows are values here."""
+        return None
 
     def bound(self, names: Sequence[str], values: Mapping[str, object]) -> tuple[object, ...]:
         """Return the values of the named columns."""
@@ -127,6 +132,9 @@ class SqliteDestination:
             if changes.emptied:
                 if self._columns(target):
                     self._own.execute(f"DELETE FROM {_SAY.table(target)}")
+                return
+            if changes.moved is not None:
+                self._move(target, *changes.moved)
                 return
             if not target.key:
                 self._put(_SAY.insert(target), [(row, item) for row, item in changes.added], reject)
@@ -231,6 +239,12 @@ class SqliteDestination:
         if self._drop:
             for name in there.keys() - {column.name for column in target.columns}:
                 self._own.execute(f"ALTER TABLE {_SAY.table(target)} DROP COLUMN {_quote(name)}")
+
+    def _move(self, target: Target, old: tuple[object, ...], new: tuple[object, ...]) -> None:
+        if not self._own.execute(_SAY.exists(target), new).fetchone():
+            self._own.execute(_SAY.change(target, target.key), (*new, *old))
+        elif old != new:
+            self._own.execute(_SAY.delete(target), old)
 
     def _put(self, statement: str, rows: Sequence[tuple[object, Delivery]], reject: Reject) -> None:
         self._own.execute("SAVEPOINT rows")

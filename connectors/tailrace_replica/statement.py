@@ -42,5 +42,9 @@ class Statements:
         to_set = ", ".join([f"{self.quote(name)} = {self.mark}" for name in names])
         return f"UPDATE {self.table(target)} SET {to_set} WHERE {self._which(target)}"
 
+    def exists(self, target: Target) -> str:
+        """Return the query for a row by its key."""
+        return f"SELECT 1 FROM {self.table(target)} WHERE {self._which(target)}"
+
     def _which(self, target: Target) -> str:
         return " AND ".join([f"{self.quote(name)} = {self.mark}" for name in target.key])

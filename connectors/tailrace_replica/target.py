@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from tailrace.codec.delivery import Delivery, Shape
+from tailrace.codec.registry import AvroSchema
 from tailrace.errors import BadRecord, ConfigError
 from tailrace_replica.kind import Kind, kind_of
 
@@ -57,6 +58,12 @@ def target_of(name: Name, shape: Shape, key: Shape | None) -> Target:
     return Target(name, columns, keys)
 
 
+Lines: TypeAlias = Callable[[bytes, int], tuple[str, bytes | None]]
+"""From a framed value, and where its Avro begins, to the op and the row after the change.
+
+Raises ValueError for what is left to `RowWriter.row`.
+"""
+
 Row: TypeAlias = "bytes | tuple[object, ...]"
 """A row as its destination wants it: a line of COPY, or the values to bind."""
 
@@ -78,7 +85,8 @@ class Changes:
     """What is to be done to one table, at most one thing to each key.
 
     `rows` has it by the key's octets; without a key `added` has the rows. `fresh` says that all of them are inserts.
-    `emptied`: everything goes, and that is all; the target has no columns then.
+    `emptied`: everything goes, and that is all; the target has no columns then. `moved`: the row of the first key gets
+    the second one, with all that it holds, and that is all; where there is a row of that key already, it just goes.
     """
 
     target: Target
@@ -87,6 +95,7 @@ class Changes:
     added: list[tuple[Row, Delivery]] = field(default_factory=list)
     fresh: bool = True
     emptied: bool = False
+    moved: tuple[tuple[object, ...], tuple[object, ...]] | None = None
 
 
 class RowWriter(Protocol):
@@ -94,6 +103,10 @@ class RowWriter(Protocol):
 
     def row(self, values: tuple[object, ...]) -> Row:
         """Return the row of values in the order of the target's columns; None is null."""
+        ...
+
+    def lines(self, schema: AvroSchema | None) -> Lines | None:
+        """Return what makes rows of whole envelopes of that schema, compiled; None where there is no such thing."""
         ...
 
     def bound(self, names: Sequence[str], values: Mapping[str, object]) -> tuple[object, ...]:

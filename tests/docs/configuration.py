@@ -65,7 +65,6 @@ WORDS: dict[Any, str] = {
     Path: "path",
     datetime: "time",
     SecretStr: "text",
-    datetime: "time",
 }
 
 

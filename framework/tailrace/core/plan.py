@@ -168,3 +168,22 @@ class ColumnPlan:
 Taken: TypeAlias = "tuple[int, int, bytes | None, bytes, bytes, list[Taken]]"
 """A column as the core gives it: length, nulls, validity (a bit for each value; None where all are valid), values,
 offsets (numbers of 32 bits), and the columns of its members."""
+
+
+LineForm: TypeAlias = Literal[
+    "integer", "boolean", "float", "double", "bytes", "text", "decimal", "date", "time", "timestamp", "zoned", "plain"
+]
+"""How a column's value stands in a line of COPY; see `copyline.pyx`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinePlan:
+    """How the row after a change becomes a line: the envelope's plan, and at which places `after` and `op` are.
+
+    `forms` has for each column of the row its form, and the scale of a decimal or the units of a second.
+    """
+
+    envelope: ReadPlan
+    after: int
+    op: int
+    forms: tuple[tuple[LineForm, int], ...]

@@ -108,11 +108,12 @@ class Deliveries:
         self.rows[number] = before | {name: value for name, value in values.items() if value is not UNAVAILABLE}
         return self._changed("u", None, before | values)
 
-    def move(self, number: int, to: int) -> list[Delivery]:
+    def move(self, number: int, to: int, **values: Value) -> list[Delivery]:
         """Return an update that changes the key: a delete, its tombstone, and a create."""
         before = self.rows.pop(number)
-        self.rows[to] = before | {"id": to}
-        return self._changed("u", before, self.rows[to], moved=True)
+        after = before | {"id": to}
+        self.rows[to] = after | {name: value for name, value in values.items() if value is not UNAVAILABLE}
+        return self._changed("u", before, after | values, moved=True)
 
     def delete(self, number: int) -> list[Delivery]:
         """Return a delete and its tombstone."""
