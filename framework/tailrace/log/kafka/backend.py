@@ -14,10 +14,12 @@ from tailrace.log.backend import PartitionInfo, Start, StoredRecord
 from tailrace.log.kafka.client import PATIENCE, Clients
 from tailrace.log.kafka.offsets import OffsetKey, OffsetsTopic, offset_of, position_of
 from tailrace.log.kafka.reader import KafkaReader, Subscription, stored
+from tailrace.log.kafka.seat import KafkaSeat, workers_topic
 from tailrace.log.kafka.settings import KafkaLogConfig
 from tailrace.log.kafka.stretch import read_stretch
 from tailrace.log.kafka.topics import Topics
 from tailrace.log.kafka.writer import KafkaWriter
+from tailrace.log.seat import Seat, Terms
 from tailrace.position import Position
 from tailrace.sink import Sink
 from tailrace.source import Source
@@ -108,6 +110,18 @@ class KafkaLog:
             raise self._clients.complaints.explain(error, f"set the position of {task}", name=task) from error
         if producer.flush(PATIENCE):
             raise Retriable(f"set the position of {task}: kafka does not answer", patient=True)
+
+    def seat(self, terms: Terms) -> Seat:
+        """Return a seat in a group of workers."""
+        return KafkaSeat(self._clients, self._topics, terms)
+
+    def posted(self, group: str) -> Mapping[str, bytes]:
+        """Return what the workers of a group have posted last."""
+        topic = workers_topic(group)
+        states: dict[str, bytes | None] = {}
+        if topic in self._topics.existing():
+            states = {(record.key or b"").decode(): record.value for record in self.records(topic, 0, 0)}
+        return {worker: state for worker, state in states.items() if state is not None}
 
     def _offsets(self) -> OffsetsTopic:
         return OffsetsTopic(self._clients, self._topics)
