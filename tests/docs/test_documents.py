@@ -23,7 +23,7 @@ UsageError = typer.BadParameter.__mro__[1]
 assert issubclass(UsageError, Exception)
 
 CONFIGS = [block for block in blocks("yaml") if "connectors:" in block.text]
-EXAMPLES = sorted(ROOT.glob("deploy/examples/*.yaml"))
+EXAMPLES = sorted([*ROOT.glob("deploy/examples/*.yaml"), *ROOT.glob("deploy/compose/*.yaml")])
 CHART = ROOT / "deploy/helm/tailrace"
 CHARTS = sorted(CHART.glob("ci/*-values.yaml"))
 
@@ -53,6 +53,17 @@ def test_what_a_chart_configures_loads(values: Path, tmp_path: Path, monkeypatch
     config = base["config"] | own["config"]
     log = base["config"]["log"] | config["log"]  # as helm merges them
     assert load(yaml.safe_dump(config | {"log": log}), tmp_path, monkeypatch)
+
+
+def test_compose_mounts_what_is_there_and_gives_what_configurations_ask_for() -> None:
+    services = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text(encoding="utf-8"))["services"]
+    for service in services.values():
+        for volume in service.get("volumes", []):
+            source = volume.partition(":")[0]
+            assert not source.startswith(".") or (ROOT / "deploy" / source).is_file(), volume
+    asked = set(PLACEHOLDER.findall((ROOT / "deploy/compose/tailrace.yaml").read_text(encoding="utf-8")))
+    assert asked
+    assert asked == set(services["worker"]["environment"])
 
 
 def test_there_are_configurations_to_load() -> None:

@@ -33,5 +33,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- fail "replicas: several workers ask for config.worker.group, the name under which they share out the tasks" -}}
 {{- end -}}
 {{- end -}}
-{{- mergeOverwrite (dict "worker" (dict "path" "/var/lib/tailrace")) (deepCopy .Values.config) | toYaml -}}
+{{- $base := dict "worker" (dict "path" "/var/lib/tailrace") -}}
+{{- if not (include "tailrace.shared" .) -}}
+{{- $base = merge $base (dict "log" (dict "path" "/var/lib/tailrace")) -}}
+{{- end -}}
+{{- mergeOverwrite $base (deepCopy .Values.config) | toYaml -}}
 {{- end -}}
