@@ -59,7 +59,7 @@ def read_packets(port: int, file: str, pos: int, count: int, delays: Delays) -> 
     with connection.cursor() as cursor:
         cursor.execute("SET @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32'")
         cursor.execute("SET @mariadb_slave_capability = 4")
-    connection._execute_command(0x12, struct.pack("<IHI", pos, 0, 3_999_999_998) + file.encode())  # noqa: SLF001
+    connection._execute_command(0x12, struct.pack("<IHI", pos, 0, 3_999_999_998) + file.encode())  # noqa: SLF001 - the driver has no other way
     delays.put(None)
     found: list[int] = []
     while len(found) < count:

@@ -76,11 +76,11 @@ def count(port: str, rows: str) -> None:
     with pymysql.connect(host="127.0.0.1", port=int(port), user="root", database=DATABASE) as connection:
         began = time.time()
         connection._execute_command(3, "SELECT * FROM goods")  # noqa: SLF001 - there is no other way to raw rows
-        columns = connection._read_packet().read_length_encoded_integer()  # noqa: SLF001
+        columns = connection._read_packet().read_length_encoded_integer()  # noqa: SLF001 - the driver has no other way
         for _ in range(columns + 1):
-            connection._read_packet()  # noqa: SLF001
+            connection._read_packet()  # noqa: SLF001 - the driver has no other way
         told = 0
-        while not connection._read_packet().is_eof_packet():  # noqa: SLF001
+        while not connection._read_packet().is_eof_packet():  # noqa: SLF001 - the driver has no other way
             told += 1
         if told != int(rows):
             raise SystemExit(f"{told} of {rows} rows came")

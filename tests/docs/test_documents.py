@@ -51,7 +51,8 @@ def test_what_a_chart_configures_loads(values: Path, tmp_path: Path, monkeypatch
     base, own = (yaml.safe_load(file.read_text(encoding="utf-8")) for file in (CHART / "values.yaml", values))
     assert own.keys() <= base.keys()
     config = base["config"] | own["config"]
-    log = base["config"]["log"] | config["log"]  # as helm merges them
+    log = base["config"]["log"] | config["log"]  # as helm merges them; the template brings the path of the disk
+    log |= {"path": "./data"} if log["type"] == "bundled" else {}
     assert load(yaml.safe_dump(config | {"log": log}), tmp_path, monkeypatch)
 
 

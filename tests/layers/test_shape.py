@@ -19,7 +19,7 @@ TOP_LEVEL = {
     "Makefile", "LICENSE", "CHANGELOG.md", "docs", "benchmarks", "setup.py", "MANIFEST.in",
 }  # fmt: skip
 
-BINARY = {".bin", ".avro", ".png", ".zst", ".gz", ".log", ".index", ".timeindex"}
+BINARY = {".binlog", ".bin", ".avro", ".png", ".zst", ".gz", ".log", ".index", ".timeindex"}
 
 
 def files() -> list[Path]:
