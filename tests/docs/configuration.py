@@ -63,7 +63,6 @@ WORDS: dict[Any, str] = {
     float: "number",
     bool: "true / false",
     Path: "path",
-    datetime: "time",
     SecretStr: "text",
 }
 

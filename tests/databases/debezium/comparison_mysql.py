@@ -41,6 +41,14 @@ REASONS: Mapping[str, Callable[[Difference], bool]] = {
 }
 """How to tell each of the meant differences; the first that fits counts."""
 
+MARIADB_REASONS: Mapping[str, Callable[[Difference], bool]] = {
+    "MariaDB: uuids in the stream": lambda d: not d.snapshot and "io.debezium.data.Uuid" in d.field,
+    "MariaDB: the zero of timestamps": lambda d: (
+        not d.snapshot and d.ours == "1970-01-01T00:00:00Z" and d.theirs == "1970-01-01T00:00:00.00Z"
+    ),
+}
+"""The same, of what MariaDB's connector has beside them."""
+
 
 def compared(difference: Difference) -> bool:
     """Whether a difference is of tables and rows, rather than of the source block."""
@@ -51,6 +59,6 @@ def compared(difference: Difference) -> bool:
     )
 
 
-def reason(difference: Difference) -> str | None:
+def reason(difference: Difference, reasons: Mapping[str, Callable[[Difference], bool]] = REASONS) -> str | None:
     """Return the heading in docs/debezium-differences.md that explains `difference`."""
-    return next((name for name, explains in REASONS.items() if explains(difference)), None)
+    return next((name for name, explains in reasons.items() if explains(difference)), None)

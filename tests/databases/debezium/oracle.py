@@ -122,9 +122,16 @@ class Debezium:
     """One running engine. Leaving the context stops it and drops its slot."""
 
     def __init__(
-        self, dsn: str, *, prefix: str, tables: Iterable[str], settings: Mapping[str, str] | None = None
+        self,
+        dsn: str,
+        *,
+        prefix: str,
+        tables: Iterable[str],
+        settings: Mapping[str, str] | None = None,
+        class_path: Callable[[], str] = lambda: install().class_path,
     ) -> None:
         self.run = DebeziumRun()
+        self._class_path = class_path
         url = urlsplit(dsn)
         self._settings = {
             **DEFAULT_SETTINGS,
@@ -145,7 +152,7 @@ class Debezium:
         self._partial = b""
 
     def __enter__(self) -> Self:
-        installation = install()
+        class_path = self._class_path()
         self._folder = tempfile.TemporaryDirectory(prefix="debezium-")
         folder = Path(self._folder.name)
         properties, output = folder / "engine.properties", folder / "records.jsonl"
@@ -153,7 +160,7 @@ class Debezium:
         output.touch()
         with (folder / "engine.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [*_JAVA, "-cp", installation.class_path, "Oracle", str(properties), str(output)],
+                [*_JAVA, "-cp", class_path, "Oracle", str(properties), str(output)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

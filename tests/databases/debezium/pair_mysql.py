@@ -1,19 +1,22 @@
-"""Debezium and Tailrace's tables side by side on one MySQL database: the same rows, read and streamed.
+"""Debezium and Tailrace's tables side by side on one database of MySQL or MariaDB: the same rows, read and streamed.
 
 What is compared are tables, keys, rows, headers and tombstones; the source block is another module's business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from databases.debezium import install_mariadb
+from databases.debezium.install import install
 from databases.debezium.oracle import Debezium, DebeziumRun
 from databases.debezium.pair import FOLDER, PREFIX, TailraceRun
 from databases.mysql.capture import changes_since, end_of_binlog, text_rows
 from servers.mysql import MysqlDatabase
+from servers.mysql_programs import Flavour
 from tailrace.codec.encoder import ChangeEncoder
 from tailrace.codec.registry_store import BundledRegistry
 from tailrace.event import Change, Table
@@ -26,11 +29,23 @@ from tailrace_mysql.shape import TableShape, shape_of
 from tailrace_mysql.statement import Dialect
 from tailrace_mysql.table import Tables, ValueSettings
 
+CONNECTORS: Mapping[Flavour, Mapping[str, str]] = {
+    "mysql": {
+        "connector.class": "io.debezium.connector.mysql.MySqlConnector",
+        "database.ssl.mode": "disabled",
+    },
+    "mariadb": {
+        "connector.class": "io.debezium.connector.mariadb.MariaDbConnector",
+        "database.ssl.mode": "disable",
+    },
+}
+CLASS_PATHS: Mapping[Flavour, Callable[[], str]] = {
+    "mysql": lambda: install().class_path,
+    "mariadb": install_mariadb.class_path,
+}
 SETTINGS = {
-    "connector.class": "io.debezium.connector.mysql.MySqlConnector",
     "schema.history.internal": "io.debezium.relational.history.MemorySchemaHistory",
     "include.schema.changes": "false",
-    "database.ssl.mode": "disabled",
 }
 SQL_MODE = "SET sql_mode = '', time_zone = '+00:00'"
 
@@ -64,7 +79,7 @@ class Ours:
 
     def declare(self, statement: str) -> None:
         """Note a CREATE TABLE."""
-        self._history.apply(statement, self._database.name, Dialect())
+        self._history.apply(statement, self._database.name, Dialect(mariadb=self._database.flavour == "mariadb"))
 
     def _shape(self, name: str) -> TableShape:
         declared = self._history.table(self._database.name, name)
@@ -105,16 +120,24 @@ def _key(table: Table, wire: bytes | None) -> list[object]:
 def run_both_on_mysql(database: MysqlDatabase, folder: Path) -> tuple[DebeziumRun, TailraceRun]:
     """Make the tables and rows, let both take them in, then the same rows and changes once more in the stream."""
     ours = Ours(database, folder)
-    changes = statements("changes_mysql.sql")
+    flavour = database.flavour
+    changes = statements(f"changes_{flavour}.sql")
     inserts = [change for change in changes if "INSERT" in change]
-    for statement in statements("everyday_mysql.sql"):
+    for statement in statements(f"everyday_{flavour}.sql"):
         database.execute(statement)
         ours.declare(statement)
     database.execute(SQL_MODE, *inserts)
     server = database.server
     dsn = f"mysql://{quote('root')}@127.0.0.1:{server.port}/{database.name}"
-    settings = {**SETTINGS, "database.server.id": str(server.port + 1), "database.include.list": database.name}
-    with Debezium(dsn, prefix=PREFIX, tables=[f"{database.name}\\..*"], settings=settings) as debezium:
+    settings = {
+        **SETTINGS,
+        **CONNECTORS[flavour],
+        "database.server.id": str(server.port + 1),
+        "database.include.list": database.name,
+    }
+    with Debezium(
+        dsn, prefix=PREFIX, tables=[f"{database.name}\\..*"], settings=settings, class_path=CLASS_PATHS[flavour]
+    ) as debezium:
         ours.snapshot()
         expected = len(ours.run.records)
         debezium.wait(_has(expected))
@@ -129,7 +152,11 @@ def run_both_on_mysql(database: MysqlDatabase, folder: Path) -> tuple[DebeziumRu
 
 def _again(change: str) -> str:
     """Return an insert with other keys: what is in the snapshot is there already."""
-    for table, key in (("times", "("), ("others (id, j, g, p, pn, ls, ve)", "("), ("others (id, pn, inv)", "(")):
+    tables = (
+        ("times", "("), ("own", "("), ("own (id, n)", "("), ("others (id, j, g, p, pn, ls, ve)", "("),
+        ("others (id, j, g, p, pn, ls)", "("), ("others (id, pn, inv)", "("),
+    )  # fmt: skip
+    for table, key in tables:
         for number in "123":
             change = change.replace(f"INTO {table} VALUES {key}{number},", f"INTO {table} VALUES {key}10{number},")
     return (

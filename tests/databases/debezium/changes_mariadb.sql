@@ -1,0 +1,24 @@
+-- Each statement is a transaction of its own; the first ones also stand in the snapshot.
+INSERT INTO numbers VALUES (NULL, -128, 1, 255, -32768, 65535, -8388608, 16777215, -2147483648, 4294967295, -9223372036854775808, 9223372036854775807, 0.1, 1234.567, 0.1, 0.1, 0.1, 1.5, -1.10, 7, -0.000000000000000000000000000001, b'1', b'1100000001', x'ff00000000000001', 2155, true);
+INSERT INTO numbers VALUES (NULL, 127, 0, 0, 32767, 0, 8388607, 0, 2147483647, 0, 9223372036854775807, 0, -3.4e38, -0.5, 16777217, -1e300, 1e-300, -0.125, 99999999.99, -99999, 99999999999999999999999999999999999.999999999999999999999999999999, b'0', b'0', b'0', 1901, false);
+INSERT INTO numbers () VALUES ();
+INSERT INTO numbers (si, i, f, d, b1, b10, y, bo) VALUES (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO times VALUES (1, '1500-02-03', '9999-12-31', '-838:59:59', '-00:00:00.001', '12:34:56.789012', '1500-01-01 00:00:00', '2024-01-01 00:00:00.25', '2024-01-01 00:00:00.123', '9999-12-31 23:59:59.999999', '2024-06-30 10:00:00', '2024-06-30 10:00:00.10', '2024-06-30 10:00:00.000100');
+INSERT INTO times VALUES (2, '1970-01-01', '1000-01-01', '838:59:59', '00:00:00', '-838:59:58.999999', '1969-12-31 23:59:59', '2024-01-01 00:00:00', '1969-12-31 23:59:59.999', '1969-12-31 23:59:59.999999', '1970-01-01 00:00:01', '2038-01-19 03:14:07.99', '2024-06-30 10:00:00');
+INSERT INTO times VALUES (3, '0000-00-00', '0000-00-00', NULL, NULL, NULL, '0000-00-00 00:00:00', NULL, NULL, '0000-00-00 00:00:00', '0000-00-00 00:00:00', '0000-00-00 00:00:00', NULL);
+INSERT INTO texts VALUES ('ä', 1, 'ab  ', 'é😀', 'é€', 'x', 't', 'm', 'aé😀', x'0100', x'ff', x'00ff', 'ab', 'é', 'x,y');
+INSERT INTO texts VALUES ('', 2, NULL, '', NULL, NULL, NULL, NULL, NULL, NULL, '', '', NULL, NULL, '');
+INSERT INTO texts (a, b, e) VALUES ('k', 3, 'b,c');
+INSERT INTO others (id, j, g, p, pn, ls) VALUES (1, '{"b": 1, "aa": [1.0, true, "x\\"y"], "c": 1.5e0}', ST_GeomFromText('POINT(1 2)', 4326), POINT(1, -1), ST_GeomFromText('POINT(1 2)', 4326), ST_GeomFromText('LINESTRING(0 0, 1 1)'));
+INSERT INTO others (id, pn, inv) VALUES (2, ST_GeomFromText('POINT(1 2)', 4326), NULL);
+INSERT INTO own VALUES (1, '123e4567-e89b-12d3-a456-426614174000', 5, '{"b": [1.0, 2]}');
+INSERT INTO own (id, n) VALUES (2, NULL);
+INSERT INTO keyless VALUES ('a', 1), ('b', NULL);
+UPDATE numbers SET i = 99, f = NULL WHERE id = 1;
+UPDATE numbers SET id = 50 WHERE id = 1;
+DELETE FROM numbers WHERE id = 50;
+UPDATE texts SET a = 'kk' WHERE b = 3;
+DELETE FROM texts WHERE b = 2;
+UPDATE others SET j = JSON_SET(j, '$.b', 2) WHERE id = 1;
+UPDATE keyless SET n = 3 WHERE v = 'a';
+DELETE FROM keyless WHERE v = 'a';
