@@ -71,7 +71,7 @@ class RegistryState:
         gone = self._deleted.get(subject, {})
         return [
             entry
-            for version, entry in self._versions.get(subject, {}).items()
+            for version, entry in sorted(self._versions.get(subject, {}).items())
             if version not in gone or (deleted and not gone[version])
         ]
 

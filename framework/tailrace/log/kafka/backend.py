@@ -84,7 +84,11 @@ class KafkaLog:
             return ConfluentRegistry(self.config.schema_registry)
         from tailrace.codec.registry_store import BundledRegistry
 
-        return BundledRegistry(self.config.registry_path)
+        if self.config.registry_path is not None:
+            return BundledRegistry(self.config.registry_path)
+        from tailrace.log.kafka.registry_topic import TopicLedger
+
+        return BundledRegistry(TopicLedger(self._clients, self._topics))
 
     def positions(self) -> Mapping[str, Position | None]:
         """Return the position of the last commit of every source."""

@@ -150,9 +150,12 @@ class KafkaLogConfig(KafkaTopicSettings):
     offsets_topic: str = Field("tailrace-offsets", description="topic of the sources' positions, compacted")
     offsets_partitions: PositiveInt = Field(25, description="its partitions, when it is created")
     schema_registry: SchemaRegistryConfig | None = Field(
-        None, description="a registry with Confluent's API; not set: the bundled one, in `registry_path`"
+        None, description="a registry with Confluent's API; not set: the bundled one, in `schemas_topic`"
     )
-    registry_path: Path = Field(Path("tailrace-registry"), description="folder of the bundled registry")
+    schemas_topic: str = Field("tailrace-schemas", description="topic of the bundled registry, compacted")
+    registry_path: Path | None = Field(
+        None, description="folder for the bundled registry, instead of a topic; for workers of one machine only"
+    )
     topics: dict[str, KafkaTopicOverrides] = Field(
         {}, description="settings for topics by glob; the first that matches"
     )
