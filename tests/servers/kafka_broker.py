@@ -53,6 +53,8 @@ SETTINGS = {
     "broker.session.timeout.ms": "5000",
 }
 
+KAFKAS_OWN = {"__consumer_offsets", "__transaction_state", "__share_group_state"}
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -134,7 +136,9 @@ class KafkaBroker:
         """Start the process; `KafkaCluster.wait_ready` waits until it serves."""
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = self.folder / "server.properties"
-        settings.write_text("".join(f"{name}={value}\n" for name, value in self._settings().items()))
+        lines = "".join(f"{name}={value}\n" for name, value in self._settings().items())
+        # A properties file has no other letters than ASCII's.
+        settings.write_text("".join(each if each.isascii() else f"\\u{ord(each):04x}" for each in lines))
         arguments = [str(settings), str(self.folder / "data"), self.cluster_id, *self.formatting]
         command = self.programs.java("Broker", *self.java_options, heap_mb=self.heap_mb)
         with self.log_file.open("ab") as output:
@@ -252,6 +256,10 @@ class KafkaCluster:
         settings = {key.replace("_", "."): value for key, value in config.items()}
         admin = self.admin()
         admin.create_topics([NewTopic(name, partitions, copies, config=settings)], operation_timeout=60)[name].result()
+        deadline = time.monotonic() + 60
+        while name not in admin.list_topics(timeout=60).topics:  # brokers hear of it one after the other
+            assert time.monotonic() < deadline, f"topic {name} does not appear"
+            time.sleep(0.02)
 
     def start(self, *, timeout: float = 180.0) -> None:
         """Start the brokers that do not run, and wait until all serve; raises `Fatal` with what they said last."""
@@ -273,7 +281,7 @@ class KafkaCluster:
     def clear(self) -> None:
         """Delete all topics and consumer groups but Kafka's own."""
         admin = self.admin()
-        topics = [name for name in admin.list_topics(timeout=60).topics if not name.startswith("__")]
+        topics = [name for name in admin.list_topics(timeout=60).topics if name not in KAFKAS_OWN]
         groups = [group.group_id for group in admin.list_consumer_groups(request_timeout=60).result().valid]
         deletions = admin.delete_topics(topics, operation_timeout=60) if topics else {}
         deletions |= admin.delete_consumer_groups(groups, request_timeout=60) if groups else {}

@@ -85,6 +85,7 @@ class Complaints:
     """What clients complained about in the background, which their calls only show as a time-out."""
 
     def __init__(self) -> None:
+        self._clients: list[AdminClient] = []
         self._last: KafkaError | None = None
         self._at = self._logged_at = float("-inf")
 
@@ -98,8 +99,14 @@ class Complaints:
             self._logged_at = now
             log.warning("kafka client", error=error.str(), code=error.name())
 
+    def hear(self, client: AdminClient) -> None:
+        """Ask a client for its complaints, which nobody else polls, before they are needed."""
+        self._clients.append(client)
+
     def explain(self, error: KafkaException | KafkaError, operation: str, *, name: str = "") -> TailraceError:
         """Return what to raise: where a call timed out, for the reason that was heard meanwhile."""
+        for client in self._clients:
+            client.poll(0)  # that is when it complains
         vague = code_of(error).code() in {KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}
         if vague and self._last is not None and time.monotonic() - self._at < _COMPLAINT_COUNTS:
             return told(self._last, operation, name=name)
@@ -133,6 +140,7 @@ class Clients:
         """The admin client, made when it is first asked for."""
         if self._admin is None:
             self._admin = AdminClient({**self._common(), **self.config.client})
+            self.complaints.hear(self._admin)
         return self._admin
 
     def _common(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _AWAY = {
 _FENCED = {
     KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.FENCED_INSTANCE_ID,
     KafkaError.INVALID_PRODUCER_ID_MAPPING,
+    KafkaError._FATAL,  # said again of a producer that was fenced before
 }  # fmt: skip
 
 _LOGIN = "set security.mechanism, username and password as the brokers' listener wants them"

@@ -23,6 +23,9 @@ log = structlog.get_logger()
 RECORD_OVERHEAD = 100
 """Bytes that a batch of one record takes beside key, value and headers: 61 for the batch, the rest for its varints."""
 
+STEP = 3.0
+"""Seconds after which a look that has no answer yet asks why: a refused login shows as silence."""
+
 _KAFKAS_OWN = {"__consumer_offsets", "__transaction_state", "__share_group_state"}
 
 
@@ -111,10 +114,14 @@ class Topics:
         return {place: ends[place] if offset < 0 else min(offset, ends[place]) for place, offset in found.items()}
 
     def _listed(self) -> dict[str, TopicMetadata]:
-        try:
-            return self._clients.admin.list_topics(timeout=PATIENCE).topics
-        except KafkaException as error:
-            raise self._clients.complaints.explain(error, "list the topics of kafka") from error
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._clients.admin.list_topics(timeout=STEP).topics
+            except KafkaException as error:
+                reason = self._clients.complaints.explain(error, "list the topics of kafka")
+                if not isinstance(reason, Retriable) or time.monotonic() >= deadline:
+                    raise reason from error
 
     def _offsets(
         self, wanted: Mapping[tuple[str, int], OffsetSpec], *, committed: bool = True
