@@ -10,6 +10,7 @@ import pytest
 from servers import apicurio
 from servers import kafka as kafka_servers
 from servers import mysql as mysql_servers
+from servers import opensearch as opensearch_servers
 from servers.apicurio import registry_server
 from servers.kafka import kafka, kafka_cluster, shared_kafka, start_kafka
 from servers.mysql import (
@@ -22,6 +23,7 @@ from servers.mysql import (
     shared_mysql_servers,
     start_mysql,
 )
+from servers.opensearch import opensearch, shared_opensearch, start_opensearch
 from servers.postgres import header, postgres, postgres_server, shared_servers, start_postgres
 
 __all__ = [
@@ -33,14 +35,17 @@ __all__ = [
     "mariadb_server",
     "mysql",
     "mysql_server",
+    "opensearch",
     "postgres",
     "postgres_server",
     "registry_server",
     "shared_kafka",
     "shared_mysql_servers",
+    "shared_opensearch",
     "shared_servers",
     "start_kafka",
     "start_mysql",
+    "start_opensearch",
     "start_postgres",
 ]
 
@@ -60,7 +65,13 @@ def pytest_configure() -> None:
 
 
 def pytest_report_header() -> list[str]:
-    return [*header(), *mysql_servers.header(), *kafka_servers.header(), *apicurio.header()]
+    return [
+        *header(),
+        *mysql_servers.header(),
+        *kafka_servers.header(),
+        *opensearch_servers.header(),
+        *apicurio.header(),
+    ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -72,5 +83,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("mysql")
         if kafka_servers.FIXTURES & fixtures:
             item.add_marker("kafka")
+        if opensearch_servers.FIXTURES & fixtures:
+            item.add_marker("opensearch")
         if apicurio.FIXTURES & fixtures:
             item.add_marker("java")

@@ -103,6 +103,22 @@ class Searching(Protocol):
         ...
 
 
+@runtime_checkable
+class Rebuilding(Protocol[T_contra]):
+    """A sink that can build its destination anew beside the one that serves, for `tailrace rebuild`.
+
+    Both are called on a sink that is not open, while another may be: that one goes on in the new destination.
+    """
+
+    def build(self) -> Sink[T_contra]:
+        """Return a sink into the new destination; it has a position of its own, and goes on where it was cut short."""
+        ...
+
+    def switch(self, task: str) -> Sequence[str]:
+        """Have the new destination serve in the place of the old one; return what was done, for people to read."""
+        ...
+
+
 class OffsetStore(Protocol):
     """Keeps positions of tasks outside of their destination."""
 

@@ -19,6 +19,7 @@ from tailrace_mysql.config import MysqlConfig
 from tailrace_postgres.config import PostgresConfig
 from tailrace_replica.config import ReplicaConfig
 from tailrace_search.embedded import SearchConfig
+from tailrace_search.settings import ClusterConfig
 
 HEAD = """\
 # Configuration
@@ -43,11 +44,20 @@ BLOCKS: list[tuple[str, str, type[BaseModel]]] = [
         "A database that holds what the captured tables hold; docs/sinks.md says how.",
         ReplicaConfig,
     ),
-    ("`sinks.<name>:` with `type: search`", "An embedded search index, in one file.", SearchConfig),
     (
         "`sinks.<name>:` with `type: archive`",
         "Topics as files; [docs/archive.md](archive.md) has all of it.",
         ArchiveConfig,
+    ),
+    (
+        "`sinks.<name>:` with `type: opensearch` or `type: elasticsearch`",
+        "A cluster to search in; needs the extra `tailrace[search]`: [docs/sinks-search.md](sinks-search.md).",
+        ClusterConfig,
+    ),
+    (
+        "`sinks.<name>:` with `type: search`",
+        "An embedded search index, in one file: [docs/sinks-search.md](sinks-search.md).",
+        SearchConfig,
     ),
     ("`worker:`", "How tasks are watched, restarted and stopped.", WorkerSettings),
     (

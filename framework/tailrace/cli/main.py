@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tailrace.cli import check, demo, offsets, run, schemas, search, status, tail, topics
+from tailrace.cli import check, demo, offsets, rebuild, run, schemas, search, status, tail, topics
 from tailrace.cli.output import say_error
 from tailrace.errors import ConfigError, TailraceError
 
@@ -52,6 +52,7 @@ app.command("check", short_help="Check config, servers, grants and tables.")(che
 app.command("topics", short_help="List topics, offsets and sizes.")(topics.topics)
 app.command("tail", short_help="Print the records of a topic as JSON.")(tail.tail)
 app.command("search", short_help="Look for words in a search sink.")(search.search)
+app.command("rebuild", short_help="Build a sink's destination anew, while it serves.")(rebuild.rebuild)
 app.command("status", short_help="Show how every task is doing.")(status.status)
 app.command("demo", short_help="See it all at work on an embedded Postgres.")(demo.demo)
 app.add_typer(offsets.app, name="offsets")

@@ -237,7 +237,7 @@ def _sink_task(spec: TaskSpec) -> Task:
         made.reject_with(rejections)
     sink = _committing(made, _offsets_beside(spec, log), letters)
     return Task(
-        source=log.reader(config.topics, start=_start(config.start), task=spec.name),
+        source=log.reader(config.topics, start=start_of(config.start), task=spec.name),
         stage=DeliveryStage(
             DeliveryDecoder(log.registry()),
             rejections,
@@ -257,7 +257,8 @@ def _committing(made: Any, offsets: OffsetStore, letters: DeadLetters | None) ->
     return OffsetsBeside(made, offsets if letters is None else LetteredOffsets(offsets, letters))
 
 
-def _start(start: str | datetime) -> Start:
+def start_of(start: str | datetime) -> Start:
+    """Return a sink's `start` setting as a log takes it."""
     match start:
         case datetime():
             return int((start if start.tzinfo else start.replace(tzinfo=UTC)).timestamp() * 1000)
