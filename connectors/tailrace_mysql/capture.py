@@ -37,6 +37,13 @@ _TRUNCATE = re.compile(
 )
 
 
+_WITHOUT_EVENTS = re.compile(
+    r"\b(?:(?:TRUNCATE|DROP|EXCHANGE|DISCARD|IMPORT|CONVERT)\s+PARTITION|(?:DISCARD|IMPORT)\s+TABLESPACE|CONVERT\s+TABLE)\b",
+    re.IGNORECASE,
+)
+"""What gives a table other rows, or takes some from it, and leaves no word of them in the binlog."""
+
+
 @dataclass(slots=True)
 class Followed:
     """What a statement means for the stream; tables by id."""
@@ -113,6 +120,7 @@ class Capture:
         applied = self.history.apply(query.text, query.database, dialect)
         if applied.unread is not None:
             self._unread(query, applied)
+        self._warn_of_rows(query, applied, followed)
         if applied.entries:
             self._maps.clear()
         milliseconds = query.header.timestamp * 1000
@@ -194,6 +202,20 @@ class Capture:
             origin = renamed.get(table_id)
             if table_id not in snapshot.known and (entry.was is None or origin in snapshot.known):
                 snapshot.know(table_id)  # it was made here, or told under another name: its rows came by the stream
+
+    def _warn_of_rows(self, query: binlog.Query, applied: Applied, followed: Followed) -> None:
+        """Tell of rows that come or go without an event: nobody can make up for these here."""
+        altered, found = applied.statement, _WITHOUT_EVENTS.search(query.text)
+        if found is None or not isinstance(altered, AlterTable):
+            return
+        table = (altered.name[0] or query.database, altered.name[1])
+        if self.captures(*table):
+            followed.reshaped.append(".".join(table))
+            log.warning(
+                "rows came or went without an event", table=".".join(table), by=" ".join(found[0].upper().split()),
+                mend="the binlog does not say which: delete rows by DELETE where the topic is to follow, or take the "
+                "snapshot anew with `tailrace offsets reset`",
+            )  # fmt: skip
 
     def _unread(self, query: binlog.Query, applied: Applied) -> None:
         log.warning(

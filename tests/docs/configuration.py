@@ -74,6 +74,7 @@ WORDS: dict[Any, str] = {
     bool: "true / false",
     Path: "path",
     SecretStr: "text",
+    datetime: "time",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from databases.mysql.driven import Driven
 from servers.mysql import MysqlDatabase, StartMysql
@@ -90,3 +91,22 @@ def test_without_names_in_the_binlog_the_history_tells_them(start_mysql: StartMy
         server.execute("INSERT INTO d.t VALUES (6, 'a', 1)")
         with pytest.raises(Fatal, match="the schema history does not fit it"):
             capture.run(lambda: len(capture.changes) == 6)
+
+
+def test_rows_that_go_without_an_event_are_warned_of(binlog_database: MysqlDatabase) -> None:
+    binlog_database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id) "
+        "(PARTITION p1 VALUES LESS THAN (10), PARTITION p2 VALUES LESS THAN (20))",
+        "CREATE TABLE other (id int PRIMARY KEY)",
+    )
+    with Driven(binlog_database, snapshot="never") as capture, capture_logs() as logs:
+        capture.open().catch_up()
+        binlog_database.execute(
+            "INSERT INTO t VALUES (1), (11)", "ALTER TABLE t TRUNCATE PARTITION p1", "INSERT INTO other VALUES (12)",
+            "ALTER TABLE t EXCHANGE PARTITION p2 WITH TABLE other", "ALTER TABLE t DROP  PARTITION p2",
+            "ALTER TABLE t COMMENT 'as it was'", "INSERT INTO t VALUES (2)",
+        )  # fmt: skip
+        capture.run(lambda: len(capture.changes) == 4)
+    told = [(entry["table"], entry["by"]) for entry in logs if entry["event"] == "rows came or went without an event"]
+    kinds = ("TRUNCATE PARTITION", "EXCHANGE PARTITION", "DROP PARTITION")
+    assert told == [(f"{binlog_database.name}.t", kind) for kind in kinds]
