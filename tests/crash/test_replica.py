@@ -20,6 +20,7 @@ from typing import Any, cast
 import pytest
 
 from crash.chaos import Chaos, Plan
+from crash.place import FolderPlace
 from crash.side import PostgresSide, Side
 from crash.tables import SCHEMA, TABLES, CrashTable, content_array
 from crash.worker import CONNECTOR, Worker
@@ -55,7 +56,7 @@ def test_replicas_are_the_source_after_all_blows(tmp_path: Path) -> None:
         workload.prefill()
         with TcpProxy(destination.port) as proxy:
             worker = worker_at(tmp_path, source.url, proxy.through(destination.dsn()))
-            chaos = Chaos(worker, cast("Side", Destination(destination)), proxy, plan, seed)
+            chaos = Chaos(worker, cast("Side", Destination(destination)), proxy, plan, seed, FolderPlace(tmp_path))
             try:
                 attack(worker, chaos, workload)
             finally:
