@@ -140,7 +140,7 @@ class Crew:
             for task in self.tasks
         }  # fmt: skip
         return {
-            "log": {"type": "kafka", "bootstrap_servers": servers, "group": self.group, "registry_path": "./registry"},
+            "log": {"type": "kafka", "bootstrap_servers": servers, "group": self.group},
             "worker": {"group": self.group, "session_timeout": self.session},
             "connectors": connectors,
         }

@@ -79,10 +79,6 @@ class KafkaSeat:
         self._occupant = occupant
         self._tasks = {task_topic(self._terms.group, task): task for task in tasks}
         self._make_topics()
-        if self._clients.config.schema_registry is None:
-            log.warning(
-                "workers of a group need one registry: set log.schema_registry, or let them share registry_path"
-            )
         self._producer = self._clients.producer(None, {"linger.ms": 5, "queue.buffering.max.messages": 100})
         self._consumer = self._clients.consumer(self._terms.group, self._settings())
         self._consumer.subscribe(
