@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from itertools import groupby
-from typing import ClassVar, cast
+from typing import ClassVar, TypeAlias, cast
 from uuid import uuid4
 
 from tailrace.codec.delivery import Delivery
@@ -24,12 +23,19 @@ from tailrace_archive.config import ArchiveConfig
 from tailrace_archive.desk import Desk, Finished
 from tailrace_archive.formats import format_of
 from tailrace_archive.ledger import Entry, Ledger
-from tailrace_archive.place import FieldTime, Folders
+from tailrace_archive.place import SLOT_MS, FieldTime, Folders
 from tailrace_archive.stores import store_of
 from tailrace_archive.writing import Target
 
 OWN = "_tailrace"
 """The folder of ledgers. Hive, Spark and Arrow pass over names that begin with an underscore."""
+
+
+FRAME = 5
+"""Octets before a value's Avro: zero, and the id of its schema."""
+
+_Kind: TypeAlias = "tuple[str, int, int, bytes | None]"
+"""What records of one run have in common: topic, partition, quarter of an hour, frame; no frame for tombstones."""
 
 
 class ArchiveSink:
@@ -63,29 +69,32 @@ class ArchiveSink:
 
     def write(self, items: Sequence[Delivery]) -> None:
         """Write records into files that nobody sees yet; tombstones tell what a delete told before, and are counted."""
-        for (topic, partition, folder, head), run in groupby(items, self._kind):
-            deliveries = list(run)
-            if head is None:
-                self._skipped[topic] += len(deliveries)
-            elif folder:
-                self._write(topic, partition, folder, deliveries)
+        run: list[Delivery] = []
+        last: _Kind = ("", 0, 0, None)
+        for delivery in items:  # once for every record: this loop is a good part of what the sink costs
+            topic, partition, _, timestamp, _, value, _ = delivery.record
+            try:
+                when = (timestamp if self._time is None else self._time(delivery)) // SLOT_MS
+            except BadRecord as error:
+                self._reject(delivery, error)
+                continue
+            kind = (topic, partition, when, value and value[:FRAME])
+            if kind != last:
+                self._write(last, run)
+                run, last = [], kind
+            run.append(delivery)
+        self._write(last, run)
 
-    def _kind(self, delivery: Delivery) -> tuple[str, int, str, bytes | None]:
-        """Return what records of one file have in common; no folder for one that was rejected."""
-        record = delivery.record
-        if record.value is None:
-            return record.topic, record.partition, "", None
-        try:
-            time = record.timestamp_ms if self._time is None else self._time(delivery)
-        except BadRecord as error:
-            self._reject(delivery, error)
-            return record.topic, record.partition, "", b""
-        return record.topic, record.partition, self._folders.of(time, record.partition), record.value[:5]
-
-    def _write(self, topic: str, partition: int, folder: str, deliveries: Sequence[Delivery]) -> None:
+    def _write(self, kind: _Kind, deliveries: Sequence[Delivery]) -> None:
+        """Write records of one kind."""
+        topic, partition, slot, head = kind
+        if head is None:
+            self._skipped[topic] += len(deliveries)
+            return
         desk = self._opened()
         try:
             schema_id, schema = _schema(deliveries[0])
+            folder = self._folders.of(slot * SLOT_MS, partition)
             target = Target(topic, partition, folder, schema_id, schema)
             desk.begin(target)
         except BadRecord as error:
