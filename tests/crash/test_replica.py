@@ -56,13 +56,9 @@ def test_replicas_are_the_source_after_all_blows(tmp_path: Path) -> None:
         workload.prefill()
         with TcpProxy(destination.port) as proxy:
             worker = worker_at(tmp_path, source.url, proxy.through(destination.dsn()))
-<<<<<<< HEAD
-            chaos = Chaos(worker, cast("Side", Destination(destination)), proxy, plan, seed, FolderPlace(tmp_path))
-=======
             chaos = Chaos(
                 worker, cast("Side", Destination(destination)), proxy, plan, seed, FolderPlace(worker.log_path)
             )
->>>>>>> c17f485 (fix: the replica's crash test names its place of the log)
             try:
                 attack(worker, chaos, workload)
             finally:
