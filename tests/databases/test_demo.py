@@ -94,18 +94,22 @@ def test_some_seconds_and_the_commands_after_them(tmp_path: Path, start: Callabl
     output, _ = start("--seconds", "8").communicate(timeout=90)
     assert "compared: " in output, output
     assert "exit code" not in output
-    commands = last_words(output)
-    assert len(commands) == 4
+    commands = [line for line in last_words(output) if not line.startswith("and at")]
+    assert len(commands) == 7
     shown = {}
     for command in commands:
         done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, ""), command
-        shown[command.split()[1]] = done.stdout
+        words = command.split()
+        shown[words[3].rstrip(";") if words[1] == "-c" else words[1]] = done.stdout
     assert {f"shop.public.{table}" for table in TABLES} <= set(shown["topics"].split())
     orders = [json.loads(line) for line in shown["tail"].splitlines()]
     assert [order["offset"] for order in orders] == [0, 1, 2, 3, 4]
     assert {order["value"]["after"]["status"] for order in orders} <= {"placed", "paid", "shipped"}
     assert json.loads(shown["schemas"])["name"] == "Envelope"
+    assert "shop.public.products" in shown["search"]
+    assert "placed" in shown["sqlite3"]
+    assert re.search(r"│ c +│ +[1-9]", shown["duckdb"]), shown["duckdb"]
 
 
 def test_ctrl_c_stops_in_good_order(tmp_path: Path, start: Callable[..., subprocess.Popen[str]]) -> None:

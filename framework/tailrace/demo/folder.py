@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from tailrace.errors import ConfigError
@@ -22,6 +23,12 @@ connectors:
     topic_prefix: shop
     tables: ["public.*"]
     heartbeat_interval: 5
+sinks:
+  index: {{type: search, topics: ["shop.public.*"], path: ./index}}
+  replica: {{type: replica, topics: ["shop.public.*"], url: "sqlite:{folder}/replica.db"}}
+"""
+ARCHIVE = """\
+  archive: {type: archive, topics: ["shop.public.*"], path: ./archive, commit_interval: 2}
 """
 
 
@@ -55,9 +62,20 @@ class DemoFolder:
             ) from error
         return moved
 
+    @property
+    def replica(self) -> Path:
+        """The database that the replica sink keeps."""
+        return self.path / "replica.db"
+
+    @property
+    def archive(self) -> Path:
+        """The files of the archive, where what writes them is installed."""
+        return self.path / "archive"
+
     def write_config(self, url: str) -> None:
-        """Write the config file of a worker that captures the database at `url`."""
-        self.config.write_text(CONFIG.format(url=url), encoding="utf-8")
+        """Write the config file of a worker that captures the database at `url`, and loads what can be queried."""
+        text = CONFIG.format(url=url, folder=self.path.absolute())
+        self.config.write_text(text + (ARCHIVE if installed("pyarrow", "fsspec") else ""), encoding="utf-8")
 
     def _move_aside(self) -> Path | None:
         if not self.path.is_dir():
@@ -85,3 +103,8 @@ class DemoFolder:
             raise ConfigError(
                 f"cannot move the earlier demo in {self.path} aside: {error.strerror}", hint="choose another with --dir"
             ) from error
+
+
+def installed(*packages: str) -> bool:
+    """Whether all of these are there."""
+    return all(find_spec(package) is not None for package in packages)

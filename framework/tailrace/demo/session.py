@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import shlex
 import signal
+import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -16,7 +18,7 @@ from typing import Self
 
 from tailrace.codec.decoder import Decoder
 from tailrace.demo.capture import Capture
-from tailrace.demo.folder import DemoFolder
+from tailrace.demo.folder import DemoFolder, installed
 from tailrace.demo.postgres import PostgresServer, embedded_bin_dir
 from tailrace.demo.shop import Connection, Shop
 from tailrace.demo.view import Glance, View
@@ -34,7 +36,7 @@ TRADE_INTERVAL = 0.04
 LOOK_INTERVAL = 0.25
 """Seconds between two looks at the log."""
 
-CATCH_UP = 20.0
+CATCH_UP = 60.0
 """Seconds that the worker gets at the end to capture what is left: it is milliseconds behind, unless it is not well."""
 
 
@@ -128,6 +130,17 @@ class Demo:
             self.look()
         return f"compared: {sum(rows.values())} rows in {len(rows)} tables, and as many keys in their topics"
 
+    def wait_for_replica(self, connection: Connection, file: Path) -> None:
+        """Wait until every table of the replica has as many rows as the shop's; raises `Fatal` where it never has."""
+        deadline = time.monotonic() + CATCH_UP
+        for table in TABLES:
+            [[rows]] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()
+            while (there := _rows_of(file, table)) != rows:
+                if time.monotonic() > deadline:
+                    raise Fatal(f"the replica does not hold what table {table} does: {there} rows of {rows}")
+                time.sleep(0.05)
+                self.look()
+
     def _keys(self) -> dict[str, int]:
         topics = self._capture.topics
         return {table: len(topics[table].live) if table in topics else 0 for table in TABLES}
@@ -181,6 +194,7 @@ def run_demo(path: Path, *, seconds: float | None, view: View, command: str) -> 
         demo = Demo(shop, worker, capture, state_file(folder.path), view)
         demo.trade(seconds, stopping)
         compared = demo.compare(connection)
+        demo.wait_for_replica(connection, folder.replica)
         view.close()
         _end(worker, view)
         trades = shop.trades
@@ -202,7 +216,39 @@ def last_words(folder: DemoFolder, command: str) -> list[str]:
         f"  {command} tail {PREFIX}orders --path {path} --max 5",
         f"  {command} schemas list --path {path}",
         f"  {command} schemas show {PREFIX}orders-value --path {path}",
+        "and at what the sinks made of it, an index, a replica and an archive:",
+        f"  {command} search {shlex.quote(str(folder.config))} rain --topic '{PREFIX}products'",
+        _query("sqlite3", f"sqlite3.connect({str(folder.replica)!r}).execute({REPLICA_QUERY!r}).fetchall()"),
+        *(
+            [_query("duckdb", f"duckdb.sql({_archive_query(folder)!r})")]
+            if installed("duckdb", "pyarrow", "fsspec")
+            else []
+        ),
     ]
+
+
+REPLICA_QUERY = "SELECT status, count(*) FROM orders GROUP BY status"
+
+
+def _archive_query(folder: DemoFolder) -> str:
+    files = folder.archive / f"{PREFIX}orders" / "**" / "*.parquet"
+    return f'SELECT op, count(*) AS changes FROM "{files}" GROUP BY op ORDER BY op'
+
+
+def _query(module: str, expression: str) -> str:
+    return f"  {shlex.quote(sys.executable)} -c {shlex.quote(f'import {module}; print({expression})')}"
+
+
+def _rows_of(file: Path, table: str) -> int:
+    """Return how many rows a table of the replica has; 0 where it is not there yet."""
+    if not file.exists():
+        return 0
+    with closing(sqlite3.connect(f"file:{file.absolute()}?mode=ro", uri=True)) as database:
+        try:
+            [count] = database.execute(f"SELECT count(*) FROM {table}").fetchone()
+        except sqlite3.OperationalError:
+            return 0
+    return int(count)
 
 
 def _capture(folder: DemoFolder) -> Capture:
