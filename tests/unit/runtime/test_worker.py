@@ -162,6 +162,22 @@ def test_sinks_load_all_that_the_sources_captured(workshop: Workshop) -> None:
     assert (workshop.folder / "lake.txt").read_text().splitlines() == [f"shop.lines {offset}" for offset in range(4)]
 
 
+def test_a_destination_that_is_stuck_holds_no_other_up(workshop: Workshop) -> None:
+    """Opening a FIFO that nobody reads does not return; what is stuck is killed and begins again, alone."""
+    os.mkfifo(workshop.folder / "pipe")
+    workshop.config.write_text(CONFIG + SINKS + '  stuck: {type: copy, topics: ["shop.*"], file: ./pipe}\n')
+    workshop.start()
+    workshop.wait(lambda: (task := workshop.task("stuck")) is not None and task.restarts > 0, 60)
+    workshop.lines("shop", "d")
+    lake = workshop.folder / "lake.txt"
+    workshop.wait(lambda: lake.exists() and len(lake.read_text().splitlines()) == 4, 60)
+    workshop.wait(lambda: (task := workshop.task("lake")) is not None and (task.records, task.lag_bytes) == (4, 0), 60)
+    other = workshop.task("stuck")
+    assert other is not None
+    assert other.error is not None
+    assert other.error.kind == "stuck"
+
+
 def test_sigterm_drains_and_commits(workshop: Workshop) -> None:
     process = workshop.start()
     workshop.wait(lambda: "task running" in workshop.logged())
