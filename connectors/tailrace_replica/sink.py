@@ -23,6 +23,8 @@ from tailrace_replica.target import Changes, Name, Target, name_of, target_of
 HELD_ROWS = 20_000
 """Rows to hold before they are applied: enough to merge by the thousands, and some ten megabytes."""
 
+_FRAME = 5
+
 
 class ReplicaSink:
     """A `Sink[Delivery]`: exactly once, since position and rows share a transaction."""
@@ -56,6 +58,9 @@ class ReplicaSink:
         for item in items:
             if item.record.value is None:
                 continue  # a tombstone: the delete before it has said so
+            current = self._current.get(item.record.topic)
+            if current is not None and current.takes(item):
+                continue
             try:
                 self._take(item)
             except BadRecord as error:
@@ -148,8 +153,9 @@ class ReplicaSink:
                 f"table {target.label} has no key", hint="set without_key: append, or give it a primary key"
             )
         writer = self._destination.writer(target)
-        known = item.writer_schema
-        return Intake(target, writer, writer.lines(known[1] if known is not None else None))
+        known, record = item.writer_schema, item.record
+        marks = ((record.value or b"")[:_FRAME], (record.key or b"")[:_FRAME])
+        return Intake(target, writer, writer.lines(known[1] if known is not None else None), marks)
 
     def _name_of(self, topic: str) -> Name:
         name = name_of(topic, self._template)

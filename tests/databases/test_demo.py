@@ -105,7 +105,7 @@ def test_some_seconds_and_the_commands_after_them(tmp_path: Path, start: Callabl
     assert {f"shop.public.{table}" for table in TABLES} <= set(shown["topics"].split())
     orders = [json.loads(line) for line in shown["tail"].splitlines()]
     assert [order["offset"] for order in orders] == [0, 1, 2, 3, 4]
-    assert {order["value"]["after"]["status"] for order in orders} <= {"placed", "paid", "shipped"}
+    assert {order["value"]["after"]["status"] for order in orders} <= {"placed", "paid", "shipped", "cancelled"}
     assert json.loads(shown["schemas"])["name"] == "Envelope"
     assert "shop.public.products" in shown["search"]
     assert "placed" in shown["sqlite3"]
