@@ -24,6 +24,7 @@ import psutil
 import psycopg
 import yaml
 
+from tailrace.errors import Retriable
 from tailrace.log.kafka.backend import KafkaLog
 from tailrace.log.kafka.settings import KafkaLogConfig
 from tailrace.runtime.keeper import states
@@ -173,8 +174,12 @@ class Crew:
         least = len(self.tasks) // len(pids)
         most = least + (len(self.tasks) % len(pids) > 0)
 
+        found: dict[str, int] = {}
+
         def shared() -> bool:
             owners = self.owners()
+            found.clear()
+            found.update(owners)
             counts = Counter(owners.values())
             return (
                 set(owners) == set(self.tasks)
@@ -183,7 +188,7 @@ class Crew:
             )
 
         self.wait(shared, "the tasks are shared out", timeout=timeout)
-        return self.owners()
+        return found
 
     def wait_flowing(self, *tasks: str, timeout: float = 90.0) -> None:
         """Wait until each of the tasks tells a row that was written after the call."""
@@ -202,12 +207,13 @@ class Crew:
         return [json.loads(record.key or b"{}")["id"] for record in self.log.records(self.topic(task), 0, 0)]
 
     def wait(self, condition: Callable[[], bool], what: str, *, timeout: float) -> None:
+        """Wait for a condition; a broker that has no answer yet, for a topic that has just been made, is no answer."""
         deadline = time.monotonic() + timeout
-        while not condition():
+        while not _holds(condition):
             ended = [member.output.name for member in self.members if member.ended]
             assert not ended, f"workers ended by themselves: {ended}\n{self.last_words()}"
             if time.monotonic() > deadline:
-                raise AssertionError(f"in {timeout:.0f} s not: {what}; {self.owners()}\n{self.last_words()}")
+                raise AssertionError(f"in {timeout:.0f} s not: {what}\n{self.last_words()}")
             time.sleep(0.1)
 
     def check(self, *, timeout: float = 120.0) -> None:
@@ -279,6 +285,13 @@ class RowWriter:
                         self._written[task] = number
         except psycopg.Error as error:
             self._failed = error
+
+
+def _holds(condition: Callable[[], bool]) -> bool:
+    try:
+        return condition()
+    except Retriable:
+        return False
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -55,7 +55,7 @@ def test_tasks_move_when_workers_stop_die_and_come_back(start_crew: StartCrew) -
     crew = start_crew("moving")
     crew.wait_flowing()
     first, second, third = crew.members
-    before = crew.owners()
+    before = crew.wait_shared()
 
     assert third.stop() == 0
     after = crew.wait_shared(0, 1)
@@ -78,7 +78,7 @@ def test_a_worker_that_is_held_still_is_replaced_and_writes_no_more(start_crew: 
     crew = start_crew("held")
     crew.wait_flowing()
     held = crew.members[1]
-    (task,) = (task for task, owner in crew.owners().items() if owner == held.pid)
+    (task,) = (task for task, owner in crew.wait_shared().items() if owner == held.pid)
     held.hold()
     crew.wait_flowing(task)
 
@@ -98,7 +98,7 @@ def test_a_worker_that_is_cut_off_from_kafka_stops_its_tasks_before_others_have_
     crew = start_crew("cut")
     crew.wait_flowing()
     cut = crew.members[2]
-    (task,) = (task for task, owner in crew.owners().items() if owner == cut.pid)
+    (task,) = (task for task, owner in crew.wait_shared().items() if owner == cut.pid)
     keeper_and_task = len(cut.processes())
     proxy.go_deaf()
     started = time.monotonic()

@@ -186,10 +186,10 @@ def _records(state: RegistryState, entries: Sequence[Entry]) -> list[_Produced]:
             records.append((*_schema(str(subject), cast("int", entry["version"]), schema_id, schema), headers))
         elif entry["op"] == "delete":
             version = cast("int", entry["version"])
-            for known in state.versions(str(subject), deleted=True):
-                if known.version == version:
-                    deleted = _schema(known.subject, version, known.id, known.schema, deleted=True)
-                    records.append((*deleted, [(_PERMANENT, b"1")] if entry["permanent"] else []))
+            named = [known for known in state.versions(str(subject), deleted=True) if known.version == version]
+            for known in named:
+                deleted = _schema(known.subject, version, known.id, known.schema, deleted=True)
+                records.append((*deleted, [(_PERMANENT, b"1")] if entry["permanent"] else []))
     return records
 
 
