@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from contextlib import closing
 
 import pytest
@@ -12,7 +13,7 @@ from kafka_log.stage import TOPIC, make_log, messages, record, stored, writing
 from servers.kafka_broker import KafkaCluster
 from tailrace.codec.encoded import EncodedRecords
 from tailrace.core.block import Blocks
-from tailrace.errors import Fatal, Retriable
+from tailrace.errors import BadRecord, Fatal, Retriable
 from tailrace.event import Record
 
 
@@ -132,3 +133,19 @@ def test_topics_that_would_forget_are_refused(kafka: KafkaCluster) -> None:
     kafka.create_topic("__tailrace-schema-history.shop", retention_ms="1000")
     with writing(make_log(kafka)) as sink, pytest.raises(Fatal, match=r"retention\.ms=1000"):
         sink.write([record(1, topic="__tailrace-schema-history.shop")])
+
+
+def test_a_record_that_its_topic_does_not_take_is_a_bad_one(kafka: KafkaCluster) -> None:
+    log = make_log(kafka, topics={TOPIC: {"config": {"max.message.bytes": "2000000"}}})
+    noise = random.Random(1)
+    with writing(log) as sink:
+        sink.write([Record(TOPIC, b"k", noise.randbytes(1_900_000), 1_700_000_000_000)])
+        sink.commit({"at": 1})
+        sink.write([record(1)])
+        with pytest.raises(BadRecord, match="too large") as caught:
+            sink.write([Record(TOPIC, b"k", noise.randbytes(2_500_000), 1_700_000_000_000)])
+            sink.commit({"at": 2})
+    assert "max.message.bytes" in caught.value.hint
+    with closing(log.writer()) as sink:
+        assert sink.open("shop") == {"at": 1}
+    assert [len(value or b"") for value in stored(log, 1)] == [1_900_000]

@@ -72,10 +72,6 @@ class KafkaLog:
         """Return how many partitions a topic has, or will have once something is written to it."""
         return self._topics.partition_count(topic)
 
-    def record_limit(self, topic: str) -> int:
-        """Return how many bytes key, value and headers of a record may have together."""
-        return self._topics.record_limit(topic)
-
     def registry(self) -> Registry:
         """Return the registry of the log's schemas."""
         if self.config.schema_registry is not None:

@@ -47,6 +47,8 @@ PRODUCER: dict[str, Any] = {
     # One request carries a batch of this size at most, the brokers' own default limit.
     "batch.size": 1_000_000,
     "batch.num.messages": 100_000,
+    # What is too large is the topic's to say (max.message.bytes), after compression.
+    "message.max.bytes": 1_000_000_000,
     # Memory of a task: what is on its way, at most. `write` waits for room.
     "queue.buffering.max.kbytes": 32 * 1024,
     "queue.buffering.max.messages": 200_000,

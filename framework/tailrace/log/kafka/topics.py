@@ -1,4 +1,4 @@
-"""The topics of a cluster: which there are, with how many partitions, how large their records may be, and new ones.
+"""The topics of a cluster: which there are, with how many partitions, and new ones.
 
 What is there is looked up without naming it: a broker set to do so makes a topic out of every name that it hears.
 """
@@ -20,9 +20,6 @@ from tailrace.log.kafka.settings import INTERNAL, KafkaTopicSettings
 
 log = structlog.get_logger()
 
-RECORD_OVERHEAD = 100
-"""Bytes that a batch of one record takes beside key, value and headers: 61 for the batch, the rest for its varints."""
-
 STEP = 3.0
 """Seconds after which a look that has no answer yet asks why: a refused login shows as silence."""
 
@@ -36,7 +33,6 @@ class Topics:
         self._clients = clients
         self._config = clients.config
         self._counts: dict[str, int] = {}
-        self._limits: dict[str, int] = {}
 
     def existing(self) -> dict[str, int]:
         """Return the partitions of every topic but Kafka's own, as of now."""
@@ -52,14 +48,6 @@ class Topics:
             existing = self.existing()
             self._counts[topic] = existing.get(topic, self._config.for_topic(topic).partitions)
         return self._counts[topic]
-
-    def record_limit(self, topic: str) -> int:
-        """Return how many bytes key, value and headers of a record may have together: `max.message.bytes`, and less."""
-        if topic not in self._limits:
-            config = self._read_config(topic) if topic in self.existing() else self._config.for_topic(topic).config
-            limit = config.get("max.message.bytes")
-            self._limits[topic] = (self._broker_limit() if limit is None else int(limit)) - RECORD_OVERHEAD
-        return self._limits[topic]
 
     def ensure(self, topic: str) -> int:
         """Return the partitions of a topic that there is from now on; raises `Fatal` where it may not be made."""
@@ -168,13 +156,6 @@ class Topics:
 
     def _read_config(self, topic: str) -> dict[str, str]:
         return self._describe(ConfigResource(ResourceType.TOPIC, topic), f"read the settings of topic {topic}", topic)
-
-    def _broker_limit(self) -> int:
-        brokers = self._clients.admin.list_topics(timeout=PATIENCE).brokers
-        found = self._describe(
-            ConfigResource(ResourceType.BROKER, str(min(brokers))), "read the settings of a broker", "the cluster"
-        )
-        return int(found.get("message.max.bytes", "1048588"))
 
     def _describe(self, resource: ConfigResource, operation: str, name: str) -> dict[str, str]:
         try:
