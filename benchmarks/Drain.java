@@ -14,12 +14,15 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.connect.source.SourceRecord;
 
 /**
  * Drains a Debezium connector: every event becomes Avro by the Confluent converter, is counted, and dropped.
  *
- * <p>{@code Drain PROPERTIES TOPIC RECORDS}: PROPERTIES is a file of engine properties. Ends by itself once that many
+ * <p>{@code Drain PROPERTIES TOPIC RECORDS [SERVERS]}: with SERVERS, records of the topic are sent to Kafka. PROPERTIES is a file of engine properties. Ends by itself once that many
  * records of the topic went through; records of other topics (heartbeats, messages) are converted and not counted.
  * Prints one line, times in milliseconds since 1970:
  *
@@ -40,6 +43,7 @@ public final class Drain {
     private long first;
     private long last;
     private String failure;
+    private KafkaProducer<byte[], byte[]> producer;
 
     private Drain(String topic, long expected) {
         this.counted = topic;
@@ -54,7 +58,18 @@ public final class Drain {
         try (Reader reader = new FileReader(args[0], StandardCharsets.UTF_8)) {
             properties.load(reader);
         }
-        System.exit(new Drain(args[1], Long.parseLong(args[2])).run(properties));
+        Drain drain = new Drain(args[1], Long.parseLong(args[2]));
+        if (args.length > 3) {
+            drain.produceInto(args[3]);
+        }
+        System.exit(drain.run(properties));
+    }
+
+    /** Send what is counted to a broker instead of dropping it. */
+    private void produceInto(String servers) {
+        producer = new KafkaProducer<>(
+                Map.of("bootstrap.servers", servers, "acks", "all", "compression.type", "lz4", "linger.ms", "5"),
+                new ByteArraySerializer(), new ByteArraySerializer());
     }
 
     private int run(Properties properties) throws Exception {
@@ -88,10 +103,17 @@ public final class Drain {
         for (ChangeEvent<SourceRecord, SourceRecord> event : batch) {
             SourceRecord record = event.value();
             String topic = record.topic();
-            bytes += length(keys.fromConnectData(topic, record.keySchema(), record.key()));
-            bytes += length(values.fromConnectData(topic, record.valueSchema(), record.value()));
+            byte[] key = keys.fromConnectData(topic, record.keySchema(), record.key());
+            byte[] value = values.fromConnectData(topic, record.valueSchema(), record.value());
+            bytes += length(key) + length(value);
+            if (producer != null && topic.equals(counted)) {
+                producer.send(new ProducerRecord<>(topic, key, value));
+            }
             records += topic.equals(counted) ? 1 : 0;
             committer.markProcessed(event);
+        }
+        if (producer != null) {
+            producer.flush();
         }
         committer.markBatchFinished();
         if (records >= expected && ended.getCount() > 0) {

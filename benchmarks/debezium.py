@@ -72,16 +72,19 @@ def drain(
     server_cpu: Callable[[], float] = lambda: 0.0,
     timeout: float = 900.0,
     at_least: bool = False,
+    into: str = "",
 ) -> Drained:
     """Run a connector until so many records of a topic went through; raises SystemExit with its log otherwise.
 
-    More of them in its last batch are refused too, unless `at_least` so many will do.
+    More of them in its last batch are refused too, unless `at_least` so many will do. `into` are the servers of a
+    Kafka that they are sent to.
     """
     with tempfile.TemporaryDirectory(prefix="debezium-") as folder:
         properties = Path(folder) / "engine.properties"
         lines = [f"{name}={value}\n" for name, value in {**SETTINGS, **settings}.items()]
         properties.write_text("".join(lines).replace("\\", "\\\\"))
         command = [*JAVA, "-cp", install(SOURCE).class_path, "Drain", str(properties), topic, str(records)]
+        command += [into] if into else []
         usage = program.run(command, server_cpu=server_cpu, timeout=timeout)
     found = DRAINED.search(usage.said)
     if found is None or (int(found.group(1)) != records and not (at_least and int(found.group(1)) > records)):

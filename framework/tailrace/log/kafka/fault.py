@@ -19,6 +19,7 @@ _AWAY = {
     KafkaError.REQUEST_TIMED_OUT, KafkaError.NOT_CONTROLLER, KafkaError.CONCURRENT_TRANSACTIONS,
     KafkaError.KAFKA_STORAGE_ERROR, KafkaError.OFFSET_NOT_AVAILABLE, KafkaError.UNSTABLE_OFFSET_COMMIT,
     KafkaError.THROTTLING_QUOTA_EXCEEDED, KafkaError.REPLICA_NOT_AVAILABLE, KafkaError._DESTROY,
+    KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH,  # a leader has just changed
 }  # fmt: skip
 """The other side is away or busy: waiting without limit is right."""
 
