@@ -127,10 +127,10 @@ def test_an_unknown_plug_in_lists_the_installed_ones(run: Run, tmp_path: Path, s
         'error: connectors.shop.type: no source named "postgre" is installed, did you mean "postgres"?',
         "hint: installed are: lines, mariadb, mysql, postgres",
     ]
-    file.write_text("connectors: {shop: {type: lines, file: x}}\nsinks: {lake: {type: archive, topics: ['*']}}")
-    assert "installed are: atomic, copy" in run("run", file)[2]
-    file.write_text("log: {type: kafka}\nconnectors: {shop: {type: lines, file: x}}")
-    assert "installed are: bundled" in run("run", file)[2]
+    file.write_text("connectors: {shop: {type: lines, file: x}}\nsinks: {lake: {type: pond, topics: ['*']}}")
+    assert "installed are: archive, atomic, copy" in run("run", file)[2]
+    file.write_text("log: {type: pulsar}\nconnectors: {shop: {type: lines, file: x}}")
+    assert "installed are: bundled, kafka" in run("run", file)[2]
     file.write_text("connectors: {a: {type: lines, file: x, topic_prefix: b}, b: {type: lines, file: y}}")
     assert "is the prefix of connector a already" in run("run", file)[2]
     file.write_text("connectors: {shop: {type: lines, file: x, transforms: [{type: nop}]}}")
