@@ -204,7 +204,7 @@ def test_a_block_without_a_type() -> None:
     with pytest.raises(ConfigError, match=r"connectors\.a\.type: missing") as caught:
         find_plugin("tailrace.sources", {}, "connectors.a")
     assert "postgres" in caught.value.hint
-    assert plugins.installed("tailrace.log_backends") == ["bundled"]
+    assert plugins.installed("tailrace.log_backends") == ["bundled", "kafka"]
 
 
 @pytest.fixture
