@@ -27,7 +27,7 @@ class ArchiveConfig(SinkConfig):
     )
     format: Literal["parquet", "avro"] = Field("parquet", description="what the files are")
     layout: Literal["envelope", "flat"] = Field(
-        "envelope", description="the whole envelope, or the row's columns beside each other"
+        "envelope", description="the whole envelope, or the row's columns beside each other (parquet only)"
     )
     compression: str = Field("zstd", description="parquet: zstd, snappy, gzip, lz4; avro: zstd, deflate, snappy; none")
     partition_by: Literal["hour", "day", "partition"] = Field(
@@ -70,6 +70,8 @@ class ArchiveConfig(SinkConfig):
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
+        if self.format == "avro" and self.layout == "flat":
+            raise ValueError("layout flat is none that avro files have: set layout: envelope, or format: parquet")
         known = _COMPRESSIONS[self.format]
         if self.compression not in known:
             raise ValueError(

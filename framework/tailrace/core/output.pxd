@@ -37,9 +37,10 @@ cdef class Output:
         return 0
 
     cdef inline int put(self, const unsigned char* octets, Py_ssize_t size) except -1:
-        self.reserve(size)
-        memcpy(self.data + self.size, octets, <size_t>size)
-        self.size += size
+        if size:  # before the first octet there is no memory, and memcpy wants some even for none
+            self.reserve(size)
+            memcpy(self.data + self.size, octets, <size_t>size)
+            self.size += size
         return 0
 
     cdef inline int put_bytes(self, bytes octets) except -1:

@@ -139,6 +139,7 @@ def test_the_manifest_can_be_read_from_the_command_line(tmp_path: Path, topic: T
     [
         ({"format": "avro", "compression": "gzip"}, "compression gzip is none that avro files have"),
         ({"compression": "zip"}, "compression zip is none that parquet files have: zstd, snappy, gzip, lz4, none"),
+        ({"format": "avro", "layout": "flat"}, "layout flat is none that avro files have"),
         ({"time_zone": "Mars/Olympus"}, "there is no time zone Mars/Olympus"),
     ],
 )
