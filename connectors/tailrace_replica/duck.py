@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tailrace.codec.delivery import Delivery
-from tailrace.codec.registry import AvroSchema
 from tailrace.errors import BadRecord, ConfigError, Fatal, Retriable, TailraceError
 from tailrace.position import Position
 from tailrace.source import Finding
 from tailrace_replica.books import FileLock
+from tailrace_replica.bound import BoundWriter
 from tailrace_replica.config import ReplicaConfig
 from tailrace_replica.destination import BOOKS, Reject, fenced
 from tailrace_replica.kind import Kind
 from tailrace_replica.printed import printer
-from tailrace_replica.target import Changes, Lines, Name, Patch, Target, key_of, missing_row
+from tailrace_replica.target import Changes, Name, Patch, Target, key_of, missing_row
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -56,26 +56,6 @@ _WIDER = {
 }
 _NULL = "\\N"
 _MAKE_BOOKS = f"CREATE TABLE IF NOT EXISTS {BOOKS} (task VARCHAR PRIMARY KEY, epoch BIGINT NOT NULL, position VARCHAR)"
-
-
-class DuckWriter:
-    """Rows as texts."""
-
-    def __init__(self, target: Target) -> None:
-        self._texts = [_text_of(column.kind) for column in target.columns]
-        self._by_name = {column.name: text for column, text in zip(target.columns, self._texts, strict=True)}
-
-    def row(self, values: tuple[object, ...]) -> tuple[object, ...]:
-        """Return the texts."""
-        return tuple([value if value is None else text(value) for text, value in zip(self._texts, values, strict=True)])
-
-    def lines(self, _: AvroSchema | None) -> Lines | None:
-        """Return None: rows are values here."""
-        return None
-
-    def bound(self, names: Sequence[str], values: Mapping[str, object]) -> tuple[object, ...]:
-        """Return the texts of the named columns."""
-        return tuple([None if values[name] is None else self._by_name[name](values[name]) for name in names])
 
 
 class DuckDestination:
@@ -109,9 +89,9 @@ class DuckDestination:
         self._epoch = row[0]
         return None if row[1] is None else json.loads(row[1])
 
-    def writer(self, target: Target) -> DuckWriter:
+    def writer(self, target: Target) -> BoundWriter:
         """Return what makes texts."""
-        return DuckWriter(target)
+        return BoundWriter(target, _text_of)
 
     def prepare(self, target: Target) -> None:
         """Make or alter the table."""
@@ -254,7 +234,7 @@ class DuckDestination:
 
     def _delete(self, target: Target, changes: Changes) -> None:
         """Take away the rows of all keys but those that are only patched: what is put in their place comes after."""
-        writer = DuckWriter(target)
+        writer = BoundWriter(target, _text_of)
         keys = [
             (writer.bound(target.key, key_of(item)), item)
             for row, item in changes.rows.values()
@@ -312,7 +292,7 @@ class DuckDestination:
         kinds = {column.name: column.kind for column in target.columns}
         to_set = ", ".join([f"{_quote(name)} = {_cast('?', kinds[name])}" for name in patch.names])
         which = " AND ".join([f"{_quote(name)} = {_cast('?', kinds[name])}" for name in target.key])
-        key = DuckWriter(target).bound(target.key, key_of(item))
+        key = BoundWriter(target, _text_of).bound(target.key, key_of(item))
         statement = f"UPDATE {_quoted(target.name)} SET {to_set} WHERE {which}"
         found = self._run(statement, [*patch.values, *key]).fetchone()
         if found is None or not found[0]:

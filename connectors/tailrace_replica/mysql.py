@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tailrace.codec.delivery import Delivery
-from tailrace.codec.registry import AvroSchema
 from tailrace.errors import BadRecord, Fatal, Retriable, TailraceError
 from tailrace.position import Position
 from tailrace.source import Finding
+from tailrace_replica.bound import BoundWriter
 from tailrace_replica.config import ReplicaConfig
 from tailrace_replica.destination import BOOKS, Reject, fenced, held
 from tailrace_replica.mysql_type import binder_of, normal, type_of, widens
 from tailrace_replica.statement import Statements
-from tailrace_replica.target import Changes, Lines, Patch, Target, key_of, missing_row
+from tailrace_replica.target import Changes, Patch, Target, key_of, missing_row
 
 if TYPE_CHECKING:
     from pymysql import Connection
@@ -43,6 +43,8 @@ _FATAL = {
 }
 _FULL = {1021, 1041, 1037, 1114}
 _LATER = {1205, 1213, 1040, 1203, 1290, 3100}
+_LOCK_SECONDS = 3
+"""A server lets go of the lock of a connection that has just been closed a moment later only."""
 
 
 def _quote(name: str) -> str:
@@ -55,28 +57,6 @@ def _upsert(key: Sequence[str], others: Sequence[str]) -> str:
 
 
 _SAY = Statements(_quote, "%s", _upsert)
-
-
-class MysqlWriter:
-    """Rows as values to bind."""
-
-    def __init__(self, target: Target) -> None:
-        self._binders = [binder_of(column.kind) for column in target.columns]
-        self._by_name = {column.name: bind for column, bind in zip(target.columns, self._binders, strict=True)}
-
-    def row(self, values: tuple[object, ...]) -> tuple[object, ...]:
-        """Return the values as MySQL takes them."""
-        return tuple(
-            [value if value is None else bind(value) for bind, value in zip(self._binders, values, strict=True)]
-        )
-
-    def lines(self, _: AvroSchema | None) -> Lines | None:
-        """Return None: rows are values here."""
-        return None
-
-    def bound(self, names: Sequence[str], values: Mapping[str, object]) -> tuple[object, ...]:
-        """Return the values of the named columns."""
-        return tuple([None if values[name] is None else self._by_name[name](values[name]) for name in names])
 
 
 class MysqlDestination:
@@ -110,9 +90,9 @@ class MysqlDestination:
         self._epoch = row[0]
         return None if row[1] is None else json.loads(row[1])
 
-    def writer(self, target: Target) -> MysqlWriter:
+    def writer(self, target: Target) -> BoundWriter:
         """Return what makes values to bind."""
-        return MysqlWriter(target)
+        return BoundWriter(target, binder_of)
 
     def prepare(self, target: Target) -> None:
         """Make or alter the table; no row of this commit may have been written yet."""
@@ -146,7 +126,7 @@ class MysqlDestination:
             if not target.key:
                 self._put(_SAY.insert(target), [(row, item) for row, item in changes.added], reject)
                 return
-            writer = MysqlWriter(target)
+            writer = BoundWriter(target, binder_of)
             gone = [writer.bound(target.key, key_of(item)) for row, item in changes.rows.values() if row is None]
             if gone:
                 self._many(_SAY.delete(target), gone)
@@ -251,7 +231,7 @@ class MysqlDestination:
 
     def _lock(self, connection: Connection[Cursor], task: str) -> None:
         name = "tailrace." + hashlib.sha256(task.encode()).hexdigest()[:40]
-        if self._row(connection, "SELECT GET_LOCK(%s, 0)", (name,))[0] != 1:
+        if self._row(connection, "SELECT GET_LOCK(%s, %s)", (name, _LOCK_SECONDS))[0] != 1:
             raise held(task)
 
     def _begin(self) -> None:
@@ -341,7 +321,7 @@ class MysqlDestination:
     def _patch(self, target: Target, patch: Patch, item: Delivery, reject: Reject) -> None:
         if not patch.names:
             return
-        key = MysqlWriter(target).bound(target.key, key_of(item))
+        key = BoundWriter(target, binder_of).bound(target.key, key_of(item))
         # The count of an update leaves out rows that are so already.
         if not self._row(self._own, _SAY.exists(target), key):
             reject(item, missing_row(target))

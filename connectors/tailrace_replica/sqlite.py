@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import cast
 
 from tailrace.codec.delivery import Delivery
-from tailrace.codec.registry import AvroSchema
 from tailrace.errors import BadRecord, Fatal, Retriable, TailraceError
 from tailrace.position import Position
 from tailrace.source import Finding
 from tailrace_replica.books import FileLock
+from tailrace_replica.bound import BoundWriter
 from tailrace_replica.config import ReplicaConfig
 from tailrace_replica.destination import BOOKS, Reject, fenced
 from tailrace_replica.kind import Kind
 from tailrace_replica.printed import printer
 from tailrace_replica.statement import Statements
-from tailrace_replica.target import Changes, Lines, Patch, Target, key_of, missing_row
+from tailrace_replica.target import Changes, Patch, Target, key_of, missing_row
 
 _TYPES = {
     "int16": "INTEGER",
@@ -52,28 +52,6 @@ def _upsert(key: Sequence[str], others: Sequence[str]) -> str:
 
 
 _SAY = Statements(_quote, "?", _upsert)
-
-
-class SqliteWriter:
-    """Rows as values to bind."""
-
-    def __init__(self, target: Target) -> None:
-        self._binders = [_binder(column.kind) for column in target.columns]
-        self._by_name = {column.name: bind for column, bind in zip(target.columns, self._binders, strict=True)}
-
-    def row(self, values: tuple[object, ...]) -> tuple[object, ...]:
-        """Return the values as SQLite stores them."""
-        return tuple(
-            [value if value is None else bind(value) for bind, value in zip(self._binders, values, strict=True)]
-        )
-
-    def lines(self, _: AvroSchema | None) -> Lines | None:
-        """Return None: rows are values here."""
-        return None
-
-    def bound(self, names: Sequence[str], values: Mapping[str, object]) -> tuple[object, ...]:
-        """Return the values of the named columns."""
-        return tuple([None if values[name] is None else self._by_name[name](values[name]) for name in names])
 
 
 class SqliteDestination:
@@ -107,9 +85,9 @@ class SqliteDestination:
         self._epoch = row[0]
         return None if row[1] is None else json.loads(row[1])
 
-    def writer(self, target: Target) -> SqliteWriter:
+    def writer(self, target: Target) -> BoundWriter:
         """Return what makes values to bind."""
-        return SqliteWriter(target)
+        return BoundWriter(target, _binder)
 
     def prepare(self, target: Target) -> None:
         """Make or alter the table. A column's declared type binds nobody in SQLite: it is left as it was."""
@@ -141,7 +119,7 @@ class SqliteDestination:
                 return
             gone = [item for row, item in changes.rows.values() if row is None]
             if gone:
-                writer = SqliteWriter(target)
+                writer = BoundWriter(target, _binder)
                 keys = [writer.bound(target.key, key_of(item)) for item in gone]
                 self._own.executemany(_SAY.delete(target), keys)
             rows = [(row, item) for row, item in changes.rows.values() if isinstance(row, tuple)]
@@ -266,7 +244,7 @@ class SqliteDestination:
     def _patch(self, target: Target, patch: Patch, item: Delivery, reject: Reject) -> None:
         if not patch.names:
             return
-        key = SqliteWriter(target).bound(target.key, key_of(item))
+        key = BoundWriter(target, _binder).bound(target.key, key_of(item))
         if not self._own.execute(_SAY.change(target, patch.names), (*patch.values, *key)).rowcount:
             reject(item, missing_row(target))
 
