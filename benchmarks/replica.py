@@ -33,12 +33,12 @@ from subject import server
 from tailrace.codec.decoder import Decoder, row_change
 from tailrace.codec.encoder import ChangeEncoder
 from tailrace.demo.postgres import PostgresServer
-from tailrace.event import Change, Op
+from tailrace.event import Change, Op, StoredRecord
 from tailrace.log.store.backend import BundledLog
 from tailrace.runtime.build import TaskSpec, build_task
 from tailrace.runtime.process import collect_rarely
 from tailrace.runtime.task import run_task
-from tailrace.source import SourceConfig
+from tailrace.source import Batch, Report, Reporting, Source, SourceConfig
 from tailrace_postgres.origin import Place, TransactionOrigin
 
 TOPIC = "shop.public.orders"
@@ -173,14 +173,29 @@ def _timestamp(value: object) -> object:
 
 
 class Until:
-    """Stops the loop at an offset of the topic."""
+    """The records of a source below an offset of the topic, and the position there; all of them without one."""
 
-    def __init__(self, until: int | None) -> None:
-        self.until = until
-        self.reached = 0
+    def __init__(self, source: Source[StoredRecord], until: int | None) -> None:
+        self.open, self.ack, self.close = source.open, source.ack, source.close
+        self.rows = 0
+        self.over = False
+        self._source = source
+        self._until = until
 
-    def __call__(self) -> bool:
-        return self.until is not None and self.reached >= self.until
+    def poll(self, timeout: float) -> Batch[StoredRecord]:
+        """Return a batch that ends at the offset, at the latest."""
+        batch = self._source.poll(timeout)
+        if self._until is not None and any(record.offset >= self._until for record in batch.items):
+            self.over = True
+            kept = [record for record in batch.items if record.offset < self._until]
+            batch = Batch(kept, {f"{TOPIC}-0": self._until}, batch.size)
+        self.rows += len(batch.items)
+        return batch
+
+    def report(self) -> Report:
+        """Return what the source says."""
+        assert isinstance(self._source, Reporting)
+        return self._source.report()
 
 
 def task(told: dict[str, Any]) -> None:
@@ -191,19 +206,13 @@ def task(told: dict[str, Any]) -> None:
     )  # fmt: skip
     parts = build_task(spec)
     collect_rarely()
-    stop = Until(told["until"])
-    rows = 0
-
-    def stage(records: Sequence[Any]) -> Sequence[Any]:
-        nonlocal rows
-        kept = [record for record in records if stop.until is None or record.offset < stop.until]
-        rows += len(kept)
-        stop.reached = records[-1].offset + 1
-        return parts.stage(kept)
-
+    source = Until(parts.source, told["until"])
     begun, cpu = time.perf_counter(), time.process_time()
-    run_task("bench", parts.source, stage, parts.sink, pace=parts.pace, stopping=stop, until_current=True)
+    run_task(
+        "bench", source, parts.stage, parts.sink, pace=parts.pace, stopping=lambda: source.over, until_current=True
+    )
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
+    rows = source.rows
     # Not by `getrusage`: its peak begins with that of the process which started this one.
     peak = (
         next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
