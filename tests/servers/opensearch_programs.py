@@ -6,22 +6,18 @@ files. Beside them lie `Node.java`, compiled, and an archive of the classes that
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from databases.debezium.install import cache_folder
+from servers import jars
 
 VERSION = "2.19.4"
 SOURCES = Path(__file__).with_name("opensearch")
-COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +52,29 @@ class Programs:
 
 def missing() -> str:
     """Return why a node cannot run here, or an empty string where it is installed or can be."""
-    absent = [name for name in ("java", "javac", "jar", "mvn") if shutil.which(name) is None]
-    return f"{', '.join(absent)} not found on PATH; install a JDK, version 17 or later, and Maven" if absent else ""
+    return jars.missing()
 
 
 def find() -> Programs:
     """Return where the programs lie, or would lie."""
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(SOURCES.iterdir()))).hexdigest()[:12]
-    return Programs(cache_folder() / f"opensearch-{VERSION}-{digest}")
+    return Programs(jars.place(f"opensearch-{VERSION}", SOURCES))
 
 
 def install() -> Programs:
     """Return the programs, fetched and made first if they are not there; safe to run from several processes at once."""
     programs = find()
-    if not programs.folder.is_dir():
-        programs.folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=programs.folder.parent) as work:
-            made = Programs(Path(work) / "opensearch")
-            _fetch(made)
-            _compile(made)
-            _publish(made.folder, programs.folder)
+    jars.install(programs.folder, _make)
     return programs
 
 
-def _fetch(made: Programs) -> None:
-    command = ["mvn", "--quiet", "--batch-mode", "--file", str(SOURCES / "pom.xml"), COPY, "-DincludeScope=runtime"]
-    subprocess.run([*command, f"-DoutputDirectory={made.jars}"], check=True)
+def _make(folder: Path) -> None:
+    made = Programs(folder)
+    jars.copy_jars(SOURCES, made.jars)
+    _add_plugin(made)
+    jars.make_jar(SOURCES / "Node.java", made.jars, made.node)
+
+
+def _add_plugin(made: Programs) -> None:
     (plugin,) = made.jars.glob("opensearch-security-*.zip")
     with zipfile.ZipFile(plugin) as archive:
         archive.extractall(made.security)
@@ -95,23 +88,6 @@ def _fetch(made: Programs) -> None:
 
 def _library(jar: Path) -> str:
     return re.sub(r"-\d.*", "", jar.name)
-
-
-def _compile(made: Programs) -> None:
-    classes = made.folder / "classes"
-    source = SOURCES / "Node.java"
-    javac = ["javac", "-nowarn", "-proc:none", "-cp", f"{made.jars}/*", "-d", str(classes), str(source)]
-    subprocess.run(javac, check=True)
-    subprocess.run(["jar", "--create", "--file", str(made.node), "-C", str(classes), "."], check=True)
-
-
-def _publish(made: Path, place: Path) -> None:
-    """Move a finished folder to its place, unless another process was first."""
-    try:
-        made.rename(place)
-    except OSError:
-        if not place.is_dir():
-            raise
 
 
 if __name__ == "__main__":
