@@ -18,7 +18,7 @@ from tailrace.position import Position
 from tailrace.sink import Hit, SinkConfig
 from tailrace.source import Finding
 from tailrace_search.effect import Clear, Effect, Put, Reader, Remove, WithoutKey
-from tailrace_search.library import Library, told
+from tailrace_search.fulltext import Library, told
 from tailrace_search.query import matches
 from tailrace_search.shelf import Shelf
 

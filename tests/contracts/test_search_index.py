@@ -13,7 +13,7 @@ from tailrace.testing.deliveries import Deliveries
 from tailrace.testing.row_sink_contract import ROW_SINK_CHECKS, RowSinkStage
 from tailrace.testing.sink_contract import SINK_CHECKS
 from tailrace_search.embedded import SearchConfig, SearchSink
-from tailrace_search.library import FILE, Library
+from tailrace_search.fulltext import FILE, Library
 
 
 class IndexStage:

@@ -11,8 +11,8 @@ from crash.side import PostgresSide
 from crash.tables import SCHEMA, TABLES, CrashTable
 from crash.worker import CONNECTOR
 from servers.opensearch_node import OpenSearchNode
+from tailrace_search.fulltext import Library
 from tailrace_search.identity import document_id
-from tailrace_search.library import Library
 
 KEYED = [table for table in TABLES if not table.keyless]
 

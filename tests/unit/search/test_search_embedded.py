@@ -14,7 +14,7 @@ from tailrace.event import Column
 from tailrace.schema import UNAVAILABLE, Schema
 from tailrace.testing.deliveries import COLUMNS, TOPIC, Deliveries
 from tailrace_search.embedded import SearchConfig, SearchSink
-from tailrace_search.library import FILE
+from tailrace_search.fulltext import FILE
 
 
 def sink_at(folder: Path, **settings: str) -> SearchSink:
