@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import resource
+from pathlib import Path
 from typing import Protocol
 
 MOST = 512
+FEWEST = 4
 
 
 class Parkable(Protocol):
@@ -16,9 +18,15 @@ class Parkable(Protocol):
 
 
 def limit() -> int:
-    """Return how many files to keep open: a quarter of what the process may open, at most 512."""
+    """Return how many files to keep open: a quarter of what the process may still open, at most 512."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST if soft == resource.RLIM_INFINITY else max(4, min(MOST, soft // 4))
+    if soft == resource.RLIM_INFINITY:
+        return MOST
+    try:
+        taken = sum(1 for _ in Path("/dev/fd").iterdir())
+    except OSError:  # not even that: who opens a file next is told why
+        return FEWEST
+    return max(FEWEST, min(MOST, (soft - taken) // 4))
 
 
 class OpenFiles:
