@@ -51,9 +51,10 @@ cdef class Column:
 
 
 cdef int put_zeros(Output out, Py_ssize_t count) except -1:
-    out.reserve(count)
-    memset(out.data + out.size, 0, <size_t>count)
-    out.size += count
+    if count:  # as in `Output.put`
+        out.reserve(count)
+        memset(out.data + out.size, 0, <size_t>count)
+        out.size += count
     return 0
 
 
