@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
 
-from tailrace.errors import Retriable
+from tailrace.errors import Fatal, Retriable
 from tailrace_replica.destination import held
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO}
 
 
 class FileLock:
@@ -19,16 +22,12 @@ class FileLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock; raises `Retriable` while another has it, or the folder cannot be written to."""
+        """Take the lock; raises `Retriable` while another has it or the disk is full, `Fatal` where it may not."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise Retriable(
-                f"cannot lock {self._file}: {error.strerror}",
-                hint=f"give this user the right to write to {self._file.parent}",
-                patient=True,
-            ) from error
+            raise _refused(self._file, error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -41,3 +40,10 @@ class FileLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = None
+
+
+def _refused(file: Path, error: OSError) -> Fatal | Retriable:
+    text = f"cannot lock {file}: {error.strerror}"
+    if error.errno in _FULL:
+        return Retriable(text, hint="it is tried again until there is room", patient=True)
+    return Fatal(text, hint=f"give this user the right to write to {file.parent}, or name another file in the url")

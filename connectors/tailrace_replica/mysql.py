@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tailrace.codec.delivery import Delivery
-from tailrace.errors import BadRecord, Fatal, Retriable, TailraceError
+from tailrace.errors import BadRecord, Fatal
 from tailrace.position import Position
 from tailrace.source import Finding
 from tailrace_replica.bound import BoundWriter
 from tailrace_replica.config import ReplicaConfig
 from tailrace_replica.destination import BOOKS, Reject, fenced, held
+from tailrace_replica.mysql_fault import refuses_row, translated
 from tailrace_replica.mysql_type import binder_of, normal, type_of, widens
 from tailrace_replica.statement import Statements
 from tailrace_replica.target import Changes, Patch, Target, key_of, missing_row
@@ -34,15 +35,6 @@ _MAKE_BOOKS = (
     f"CREATE TABLE IF NOT EXISTS {BOOKS} (task VARCHAR(190) PRIMARY KEY, epoch BIGINT NOT NULL, position LONGTEXT) "
     "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin ENGINE = InnoDB"
 )
-_FATAL = {
-    1044: "grant the user rights on the database of the url",
-    1045: "check user and password in the url",
-    1049: "create the database; the replica does not",
-    1142: "grant the user CREATE, ALTER, INSERT, UPDATE, DELETE and SELECT on the database",
-    1227: "grant the user what is missing",
-}
-_FULL = {1021, 1041, 1037, 1114}
-_LATER = {1205, 1213, 1040, 1203, 1290, 3100}
 _LOCK_SECONDS = 3
 """A server lets go of the lock of a connection that has just been closed a moment later only."""
 
@@ -78,7 +70,7 @@ class MysqlDestination:
         """Connect, lock, count the epoch up, return the position."""
         self.close()
         self._connection, self._task = self._connected(), task
-        with _translated("open the replica"):
+        with translated("open the replica"):
             self._lock(self._connection, task)
             self._run(_MAKE_BOOKS)
             self._run(
@@ -99,7 +91,7 @@ class MysqlDestination:
         if not target.columns or self._fitting.get(target.name) is target:
             return
         assert not self._begun, "tables are altered before rows are written"
-        with _translated(f"prepare table {target.label}"):
+        with translated(f"prepare table {target.label}"):
             there = self._columns(target)
             if there:
                 self._alter(target, there)
@@ -113,7 +105,7 @@ class MysqlDestination:
     def apply(self, changes: Changes, reject: Reject) -> None:
         """Make the changes."""
         target = changes.target
-        with _translated(f"write to table {target.label}"):
+        with translated(f"write to table {target.label}"):
             if changes.emptied:
                 if self._columns(target):
                     self._begin()
@@ -138,7 +130,7 @@ class MysqlDestination:
 
     def commit(self, position: Position) -> None:
         """Commit, unless another writer has come meanwhile; then drop the columns that are to go."""
-        with _translated("commit to the replica"):
+        with translated("commit to the replica"):
             self._begin()
             self._run(f"UPDATE {BOOKS} SET position = %s WHERE task = %s", (json.dumps(position), self._task))
             self._own.commit()
@@ -156,7 +148,7 @@ class MysqlDestination:
 
     def position(self, task: str) -> Position | None:
         """Return the position."""
-        with _translated("look up the position"), closing(self._connected()) as connection:
+        with translated("look up the position"), closing(self._connected()) as connection:
             if not self._row(connection, "SHOW TABLES LIKE %s", (BOOKS,)):
                 return None
             row = self._row(connection, f"SELECT position FROM {BOOKS} WHERE task = %s", (task,))
@@ -165,7 +157,7 @@ class MysqlDestination:
     def set_position(self, task: str, position: Position | None) -> None:
         """Replace the position."""
         at = None if position is None else json.dumps(position)
-        with _translated("set the position"), closing(self._connected()) as connection:
+        with translated("set the position"), closing(self._connected()) as connection:
             self._lock(connection, task)
             with connection.cursor() as cursor:
                 cursor.execute(_MAKE_BOOKS)
@@ -178,7 +170,7 @@ class MysqlDestination:
 
     def check(self) -> Sequence[Finding]:
         """Look whether there is a server, and a database."""
-        with _translated("look at the server"), closing(self._connected()) as connection:
+        with translated("look at the server"), closing(self._connected()) as connection:
             version, user, database, read_only = self._row(
                 connection, "SELECT version(), current_user(), database(), @@read_only", ()
             )
@@ -214,7 +206,7 @@ class MysqlDestination:
             extra["unix_socket"] = options["unix_socket"]
         if "ssl-ca" in options:
             extra["ssl"] = {"ca": options["ssl-ca"]}
-        with _translated("connect to the replica"):
+        with translated("connect to the replica"):
             return pymysql.connect(
                 host=parts.hostname or "localhost",
                 port=parts.port or 3306,
@@ -309,7 +301,9 @@ class MysqlDestination:
         self._run("SAVEPOINT tailrace_rows")
         try:
             self._many(statement, [cast("tuple[object, ...]", row) for row, _ in rows])
-        except (pymysql.err.DataError, pymysql.err.IntegrityError) as error:
+        except pymysql.err.Error as error:
+            if not refuses_row(error):
+                raise
             self._run("ROLLBACK TO SAVEPOINT tailrace_rows")
             if len(rows) == 1:
                 reject(rows[0][1], BadRecord(f"MySQL refuses the row: error {error.args[0]}"))
@@ -340,28 +334,3 @@ def _declared(target: Target) -> list[str]:
     if target.key:
         parts.append(f"PRIMARY KEY ({', '.join(map(_quote, target.key))})")
     return parts
-
-
-@contextmanager
-def _translated(doing: str) -> Iterator[None]:
-    import pymysql
-
-    try:
-        yield
-    except pymysql.err.Error as error:
-        raise _meaning(doing, error) from error
-
-
-def _meaning(doing: str, error: Exception) -> TailraceError:
-    code = error.args[0] if error.args else 0
-    told = " ".join(str(error.args[1] if len(error.args) > 1 else error).split())
-    text = f"{doing}: the server says: {told} ({code})"
-    if code in _FATAL:
-        return Fatal(text, hint=_FATAL[code])
-    if code in _FULL:
-        return Retriable(text, hint="the server is out of disk or memory; it is tried again", patient=True)
-    if code in _LATER:
-        return Retriable(text, retry_after=1.0)
-    if code == 0 or 2000 <= code < 2100 or code in {1053, 1077, 1079, 1080}:
-        return Retriable(text, hint="is the server up, and the address right?", patient=True)
-    return Fatal(text)

@@ -1,7 +1,7 @@
 """The embedded index: a sink of type `search`, into one SQLite file. Exactly once: the position is in its commits.
 
 Nothing else has to run, and nothing has to be installed. It is for one machine, and for as many rows as SQLite likes:
-some millions. `docs/decisions/0014-embedded-index.md` says why it is SQLite.
+some millions. `docs/decisions/0030-embedded-index.md` says why it is SQLite.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from measurement import ROOT
 from report import details, summary
 from servers.mysql import FLAVOURS
 from servers.mysql import require as require_binlog
+from servers.opensearch import require as require_opensearch
 from servers.postgres import require
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -31,17 +32,18 @@ MORE = {
 """All their cases would take a minute."""
 
 JAVA = {"beside_debezium", "binlog_beside_debezium"}
+MARKS = {**{name: [pytest.mark.java] for name in JAVA}, "search": [pytest.mark.opensearch]}
 
 
 @pytest.mark.postgres
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.java] if name in JAVA else []) for name in BENCHMARKS]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name, [])) for name in BENCHMARKS])
 def test_a_benchmark_runs(name: str, tmp_path: Path) -> None:
     if name.startswith("binlog_"):
         for flavour in FLAVOURS:
             require_binlog(flavour)
+    elif name == "search":
+        require_opensearch()
     else:
         require(15)
     if name in JAVA and (reason := missing()):

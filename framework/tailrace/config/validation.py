@@ -20,13 +20,14 @@ _LONGEST_SHOWN = 60
 def validate(model: type[M], values: object, path: str, *, folder: Path, secrets: Iterable[str] = ()) -> M:
     """Return `values` as a `model`; relative paths in it are taken from `folder`, the config file's.
 
+    A model's own validators find it as `info.context["folder"]`, for paths that are part of something else.
     Raises `ConfigError` naming every key that is unknown, missing or of a wrong type. `path` is the block's place in
     the file (`connectors.shop`).
     """
     if not isinstance(values, Mapping):
         raise ConfigError(f"{path}: must be keys and values")
     try:
-        config = model.model_validate(dict(values))
+        config = model.model_validate(dict(values), context={"folder": folder})
     except ValidationError as error:
         masker = Masker(secrets)
         faults = [_fault(model, fault, path, masker) for fault in error.errors(include_url=False)]

@@ -192,10 +192,12 @@ def test_no_server_is_waited_for_and_a_wrong_password_is_not(place: Place) -> No
         with pytest.raises(Fatal, match="1045") as wrong:
             place_with_password(url).open("contract")
         assert "password" in wrong.value.hint
-    elif isinstance(place, SqlitePlace):
-        place.url = "sqlite:/proc/nowhere/replica.db"
     else:
-        place.url = "duckdb:/proc/nowhere/replica.duckdb"
+        place.url = f"{kind_of(place)}:/proc/nowhere/replica"
+        with pytest.raises(Fatal, match="cannot lock") as nowhere:
+            sink_at(place).open("contract")
+        assert "right to write to /proc/nowhere" in nowhere.value.hint
+        return
     with pytest.raises(Retriable) as away:
         sink_at(place).open("contract")
     assert away.value.patient
