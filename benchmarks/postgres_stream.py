@@ -65,12 +65,13 @@ class Walsenders:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Changes that wait in the slot `base`: of `rows` rows, and how many records they are in a topic."""
+    """Changes that wait in a slot, `base`: of `rows` rows, and how many records they are in a topic."""
 
     server: PostgresServer
     connection: psycopg.Connection[Any]
     rows: int
     records: int
+    base: str = BASE
 
     def by_recvlogical(self, *, binary: bool) -> Figures:
         """Drain it with `pg_recvlogical` into /dev/null: the ceiling."""
@@ -107,7 +108,7 @@ class Backlog:
 
     def copy_slot(self, name: str) -> None:
         """Make a slot of the same backlog."""
-        self.connection.execute("SELECT pg_copy_logical_replication_slot(%s, %s)", [BASE, name])
+        self.connection.execute("SELECT pg_copy_logical_replication_slot(%s, %s)", [self.base, name])
 
     def figures(self, usage: program.Usage, asked: float, done: float) -> dict[str, float]:
         """Return what a run gave that was sent the stream from `asked` on and had done its work at `done`."""
@@ -117,6 +118,8 @@ class Backlog:
             "start_seconds": asked - usage.began,
             "client_us_per_row": usage.client_cpu(asked, done) / self.rows * 1e6,
             "walsender_us_per_row": usage.server_cpu(asked, done) / self.rows * 1e6,
+            "client_cpu_seconds": usage.client_cpu(asked, done),
+            "walsender_cpu_seconds": usage.server_cpu(asked, done),
             "peak_mb": usage.peak_mb,
             "all_mb": usage.all_mb,
         }

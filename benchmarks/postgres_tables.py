@@ -107,13 +107,13 @@ SHAPES = {
 SIZES = (1, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 1000)
 
 
-def run_in_transactions(connection: psycopg.Connection[Any], statement: str, rows: int) -> int:
-    """Run a statement for the ids from 1 to `rows`, cut into transactions of 1 to 1,000 rows; return how many.
+def run_in_transactions(connection: psycopg.Connection[Any], statement: str, rows: int, *, first: int = 1) -> int:
+    """Run a statement for the ids from `first` to `rows`, cut into transactions of 1 to 1,000 rows; return how many.
 
     `connection` commits after each statement. The sizes are the same in every run.
     """
     rng = random.Random(1)
-    first, transactions = 1, 0
+    transactions = 0
     while first <= rows:
         last = min(first + rng.choice(SIZES) - 1, rows)
         connection.execute(statement, [first, last])

@@ -30,6 +30,7 @@ from tailrace.snapshot.table import Chunk
 from tailrace_postgres.catalog import SIGNATURE, CatalogColumn, CatalogTable, row_filter
 from tailrace_postgres.connection import Connection, rows_of
 from tailrace_postgres.fault import lost_connection, server_fault, sqlstate
+from tailrace_postgres.libpq import copy_messages
 from tailrace_postgres.lsn import parse_lsn
 from tailrace_postgres.order import key_columns
 from tailrace_postgres.view import SnapshotView
@@ -80,6 +81,7 @@ class ChunkReader:
         self._row_filter = ""
         self._drain = drain_lines
         self._pgconn = connection.pgconn
+        self._messages = copy_messages(connection.pgconn)
         self._chunk_rows = chunk_rows
         self._buffered = 0
         self._pause = FIRST_PAUSE
@@ -230,7 +232,7 @@ class ChunkReader:
         taken, fresh = 0, True
         while taken < MOST_PER_TURN and fresh:
             before = len(self.rows)
-            got, size = self._drain(self._pgconn.get_copy_data, self.rows, MOST_PER_TURN - taken)
+            got, size = self._drain(self._messages, self.rows, MOST_PER_TURN - taken)
             self._buffered += size
             if got is not None and got[0] < 0:
                 self._finish()

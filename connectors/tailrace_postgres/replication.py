@@ -21,6 +21,7 @@ from tailrace.core.pgoutput import Received, drain
 from tailrace.errors import Fatal, Retriable
 from tailrace_postgres.connection import Connection
 from tailrace_postgres.fault import lost_connection, server_fault
+from tailrace_postgres.libpq import copy_messages
 from tailrace_postgres.lsn import POSTGRES_EPOCH_US, format_lsn
 from tailrace_postgres.slot import RESET
 
@@ -38,6 +39,16 @@ TELL_EVERY = 0.02
 """Seconds between two words on what is durable here. The server works on each of them; small transactions are quicker
 done than told of."""
 
+GATHER = 0.002
+"""Seconds from one look at a stream that pours to the next. A client that is quicker than the server would otherwise
+find a few rows at each of its looks, and look all the time: what a batch costs would fall on these few."""
+
+POURS = 32
+"""Messages that one look has to bring for the next one to be worth a wait, of at most"""
+
+PLENTY = 64 * 1024
+"""bytes: what brings more is no small batch, and may soon fill the socket's buffers."""
+
 FAREWELL = 1.0
 """Seconds that the server may take to end a stream; one in the middle of a large transaction takes longer."""
 
@@ -48,6 +59,7 @@ class Replication:
     def __init__(self, connection: Connection, silence_timeout: float) -> None:
         self.connection = connection
         self._pgconn = connection.pgconn
+        self._messages = copy_messages(connection.pgconn)
         self._silence_timeout = silence_timeout
         self._status_interval = 10.0
         self._confirmed = 0
@@ -56,6 +68,8 @@ class Replication:
         self._told = 0.0
         self._asked = 0.0
         self._unsent = False
+        self._received = 0.0
+        self._pours = False
         self.heard = time.monotonic()
         self.server_end = 0
         """The end of the server's log, as its keep-alives say."""
@@ -97,33 +111,42 @@ class Replication:
         self.heard = self._told = time.monotonic()
 
     def receive(self, most: int, most_bytes: int) -> list[Received]:
-        """Return what is there, without waiting; raises `Retriable` when the stream has ended or fallen silent."""
+        """Return what is there, without waiting; raises `Retriable` when the stream has ended or fallen silent.
+
+        While much comes in little pieces, looks for it are `GATHER` apart.
+        """
         received: list[Received] = []
         if (now := time.monotonic()) >= self.due:
             self._tell(now, ask=False)
+        if self._pours and (early := self._received + GATHER - now) > 0:
+            time.sleep(early)
         try:
-            self._drain(received, most, most_bytes)
+            size = self._drain(received, most, most_bytes)
         except OperationalError as error:
             raise self._broken(error) from error
+        self._pours = len(received) >= POURS and size < PLENTY
+        self._received = time.monotonic()
         self._watch(heard=bool(received))
         return received
 
-    def _drain(self, received: list[Received], most: int, most_bytes: int) -> None:
-        """Read on as long as reading brings something: what one read brings, 16 KiB, is few of the larger rows."""
-        get = self._pgconn.get_copy_data
+    def _drain(self, received: list[Received], most: int, most_bytes: int) -> int:
+        """Read on as long as reading brings something: what one read brings, 16 KiB, is few of the larger rows.
+
+        Returns the bytes taken.
+        """
         size, read = 0, -1
         while True:
-            got, taken = drain(get, received, most, most_bytes - size)
+            got, taken = drain(self._messages, received, most, most_bytes - size)
             size += taken
             if got is None:
-                return
+                return size
             length, data = got
             if length > 0:
                 received.append(self._keep_alive(data))
             elif length < 0:
                 raise self._ended()
             elif len(received) == read:
-                return
+                return size
             else:
                 read = len(received)
                 self._pgconn.consume_input()

@@ -8,11 +8,11 @@
 Nothing here looks into a row: `row.pyx` cuts it. Source: Postgres manual, chapter 55 (COPY operations), COPY.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcmp
 
 from tailrace.core.change cimport new_change
+from tailrace.core.messages cimport Messages, messages_of
 
 cdef enum:
     SIGNATURE_SIZE = 11
@@ -27,19 +27,14 @@ def drain_lines(get_copy_data, rows not None, Py_ssize_t most):
     Returns what `get_copy_data` gave at last, if that was no line (None: there were `most`), and the bytes taken.
     """
     cdef Py_ssize_t size = 0, count = 0
-    cdef Py_buffer view
+    cdef Messages messages = messages_of(get_copy_data)
     while count < most:
-        got = get_copy_data(1)
-        length, data = got
-        if length <= 0:
-            return got, size
-        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
-        try:
-            rows.append(PyBytes_FromStringAndSize(<const char*>view.buf, max(view.len - 1, 0)))
-            size += max(view.len - 1, 0)
-        finally:
-            PyBuffer_Release(&view)
+        if not messages.next():
+            return messages.got, size
+        rows.append(PyBytes_FromStringAndSize(<const char*>messages.octets, max(messages.size - 1, 0)))
+        size += max(messages.size - 1, 0)
         count += 1
+    messages.drop()
     return None, size
 
 
@@ -49,26 +44,21 @@ def drain_rows(get_copy_data, rows not None, Py_ssize_t most):
     Returns what `drain_lines` does. A header that is cut short stays where it is: no row begins like it.
     """
     cdef Py_ssize_t size = 0, count = 0, start
-    cdef Py_buffer view
+    cdef Messages messages = messages_of(get_copy_data)
     cdef const unsigned char* octets
     while count < most:
-        got = get_copy_data(1)
-        length, data = got
-        if length <= 0:
-            return got, size
-        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
-        try:
-            octets = <const unsigned char*>view.buf
-            start = header_end(octets, view.len)
-            if view.len - start == 2 and octets[start] == 0xFF and octets[start + 1] == 0xFF:
-                continue
-            if view.len == start:
-                continue
-            rows.append(PyBytes_FromStringAndSize(<const char*>octets + start, view.len - start))
-            size += view.len - start
-        finally:
-            PyBuffer_Release(&view)
+        if not messages.next():
+            return messages.got, size
+        octets = messages.octets
+        start = header_end(octets, messages.size)
+        if messages.size - start == 2 and octets[start] == 0xFF and octets[start + 1] == 0xFF:
+            continue
+        if messages.size == start:
+            continue
+        rows.append(PyBytes_FromStringAndSize(<const char*>octets + start, messages.size - start))
+        size += messages.size - start
         count += 1
+    messages.drop()
     return None, size
 
 

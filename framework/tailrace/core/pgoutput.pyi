@@ -1,7 +1,7 @@
 from collections import deque
-from collections.abc import Callable
 from typing import final
 
+from tailrace.core.messages import Source
 from tailrace.event import Change, Event, Origin, Table
 
 @final
@@ -16,7 +16,7 @@ class Plain:
     def __init__(self, table: Table | None) -> None: ...
 
 def drain(
-    get_copy_data: Callable[[int], tuple[int, memoryview]], received: list[Received], most: int, most_bytes: int
+    get_copy_data: Source, received: list[Received], most: int, most_bytes: int
 ) -> tuple[tuple[int, memoryview] | None, int]: ...
 def take_rows(
     backlog: deque[Received],

@@ -11,11 +11,11 @@ Source: Postgres manual, chapter 55 (streaming replication protocol, logical rep
 """
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcmp, memcpy
 
 from tailrace.core.change cimport ChangeFields, new_change
+from tailrace.core.messages cimport Messages, messages_of
 
 cdef enum:
     XLOG_HEADER = 25
@@ -52,23 +52,20 @@ def drain(get_copy_data, list received not None, Py_ssize_t most, Py_ssize_t mos
     Returns what `get_copy_data` gave at last, which was not taken (None: the bounds were reached), and the bytes taken.
     """
     cdef Py_ssize_t size = 0
-    cdef Py_buffer view
+    cdef Messages messages = messages_of(get_copy_data)
     cdef const unsigned char* octets
     while len(received) < most and size < most_bytes:
-        got = get_copy_data(1)
-        length, data = got
-        if length <= 0:
-            return got, size
-        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
-        try:
-            octets = <const unsigned char*>view.buf
-            if view.len < XLOG_HEADER or octets[0] != c'w':
-                return got, size
-            message = PyBytes_FromStringAndSize(<const char*>octets + XLOG_HEADER, view.len - XLOG_HEADER)
-            received.append(Received(big_endian(octets + 1, 8), message))
-            size += view.len
-        finally:
-            PyBuffer_Release(&view)
+        if not messages.next():
+            return messages.got, size
+        octets = messages.octets
+        if messages.size < XLOG_HEADER or octets[0] != c'w':
+            other = PyBytes_FromStringAndSize(<const char*>octets, messages.size)
+            messages.drop()
+            return (len(other), memoryview(other)), size
+        message = PyBytes_FromStringAndSize(<const char*>octets + XLOG_HEADER, messages.size - XLOG_HEADER)
+        received.append(Received(big_endian(octets + 1, 8), message))
+        size += messages.size
+    messages.drop()
     return None, size
 
 

@@ -23,6 +23,9 @@ cdef class SourcePlan:
     cdef Output fixed
     cdef Mark[MOST_MARKS] marks
     cdef int mark_count
+    cdef bint is_told  # whether `told` has the block for `told_at`
+    cdef long long told_at
+    cdef Output told
     cdef list texts  # for each mark what stands around the number, or None where it is the number itself
 
     cdef bint write(self, ChangeFields change, Output out) except -1

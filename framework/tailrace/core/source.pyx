@@ -5,8 +5,6 @@ else does. The bytes between these marks are kept; per change only the marks are
 a whole block for every change.
 """
 
-from libc.stdio cimport snprintf
-
 from tailrace.core.change cimport ChangeFields
 from tailrace.core.output cimport Output
 
@@ -31,6 +29,7 @@ cdef class SourcePlan:
         self.fields = [SourceField(field) for field in fields]
         self.count = len(fields)
         self.fixed = Output()
+        self.told = Output()
         self.texts = []
 
     cdef bint write(self, ChangeFields change, Output out) except -1:
@@ -41,7 +40,12 @@ cdef class SourcePlan:
             self.origin = origin
         at = change.at
         if self.is_steady and -BIG < at < BIG:
-            self.put_fixed(at, out)
+            # all rows of a chunk, and of an event of the binlog, have one block
+            if not self.is_told or self.told_at != at:
+                self.told.size = 0
+                self.put_fixed(at, self.told)
+                self.is_told, self.told_at = True, at
+            out.put(self.told.data, self.told.size)
             return True
         values = origin.source_block(change)
         if len(values) != self.count:
@@ -54,6 +58,7 @@ cdef class SourcePlan:
     cdef bint learn(self, ChangeFields change) except -1:
         """Encode what is the same for all changes of an origin; False where the origin does not tell."""
         self.origin = None  # until all of it is known
+        self.is_told = False
         steady_block = getattr(change.origin, "steady_block", None)
         if steady_block is None:
             return False
@@ -81,7 +86,7 @@ cdef class SourcePlan:
 
     cdef int put_fixed(self, long long at, Output out) except -1:
         cdef Py_ssize_t done = 0
-        cdef char[LONGEST_NUMBER] digits
+        cdef unsigned char[LONGEST_NUMBER] digits
         cdef int index, size = -1
         cdef bytes before, after
         for index in range(self.mark_count):
@@ -91,11 +96,11 @@ cdef class SourcePlan:
                 out.put_long(at >> self.marks[index].shift & self.marks[index].mask)
                 continue
             if size < 0:
-                size = snprintf(digits, LONGEST_NUMBER, b"%lld", at)
+                size = decimal(at, digits)
             before, after = <tuple>self.texts[index]
             out.put_long(len(before) + size + len(after))
             out.put_bytes(before)
-            out.put(<const unsigned char*>digits, size)
+            out.put(digits + LONGEST_NUMBER - size, size)
             out.put_bytes(after)
         return out.put(self.fixed.data + done, self.fixed.size - done)
 
@@ -113,6 +118,20 @@ cdef class SourcePlan:
             return out.put_long(value)
         out.put_long(len(text))
         return out.put_bytes(text)
+
+
+cdef int decimal(long long number, unsigned char* digits) noexcept:
+    """Write a number of less than `BIG` to the end of `LONGEST_NUMBER` octets; return how many it takes."""
+    cdef long long rest = -number if number < 0 else number
+    cdef int size = 0
+    while rest or not size:
+        size += 1
+        digits[LONGEST_NUMBER - size] = <unsigned char>(c'0' + rest % 10)
+        rest //= 10
+    if number < 0:
+        size += 1
+        digits[LONGEST_NUMBER - size] = c'-'
+    return size
 
 
 cdef class SourceField:
