@@ -150,8 +150,10 @@ class Backlog:
 
     def by_dumper(self) -> Figures:
         """Drain it with the server's own `mysqlbinlog`, as text into /dev/null: the ceiling."""
+        found = programs(self.server.flavour)
+        assert found is not None  # its server runs
         command = [
-            str(self.server.programs.dumper), "--no-defaults", "--read-from-remote-server", "--host=127.0.0.1",
+            str(found.dumper), "--no-defaults", "--read-from-remote-server", "--host=127.0.0.1",
             f"--port={self.server.port}", "--protocol=tcp", "--user=root", "--result-file=/dev/null",
             *_files(self.file, self.last_file),
         ]  # fmt: skip

@@ -13,10 +13,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import psycopg
 import pytest
 
+from servers import mysql
+from servers.mysql_programs import Flavour
 from servers.postgres import require
 from tailrace.runtime.lock import worker_holding
 
@@ -90,8 +93,15 @@ def server_gone(url: str) -> bool:
     return False
 
 
-def test_some_seconds_and_the_commands_after_them(tmp_path: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
-    output, _ = start("--seconds", "8").communicate(timeout=90)
+@pytest.mark.parametrize(
+    ("arguments", "namespace"), [((), "public"), (("--database", "mysql"), "shop"), (("--database", "mariadb"), "shop")]
+)
+def test_some_seconds_and_the_commands_after_them(
+    tmp_path: Path, start: Callable[..., subprocess.Popen[str]], arguments: tuple[str, ...], namespace: str
+) -> None:
+    if arguments:
+        mysql.require(cast("Flavour", arguments[-1]))
+    output, _ = start(*arguments, "--seconds", "3").communicate(timeout=200)
     assert "compared: " in output, output
     assert "exit code" not in output
     commands = [line for line in last_words(output) if not line.startswith("and at")]
@@ -102,14 +112,14 @@ def test_some_seconds_and_the_commands_after_them(tmp_path: Path, start: Callabl
         assert (done.returncode, done.stderr) == (0, ""), command
         words = command.split()
         shown[words[3].rstrip(";") if words[1] == "-c" else words[1]] = done.stdout
-    assert {f"shop.public.{table}" for table in TABLES} <= set(shown["topics"].split())
+    assert {f"shop.{namespace}.{table}" for table in TABLES} <= set(shown["topics"].split())
     orders = [json.loads(line) for line in shown["tail"].splitlines()]
     assert [order["offset"] for order in orders] == [0, 1, 2, 3, 4]
     assert {order["value"]["after"]["status"] for order in orders} <= {"placed", "paid", "shipped", "cancelled"}
     assert json.loads(shown["schemas"])["name"] == "Envelope"
-    assert "shop.public.products" in shown["search"]
+    assert f"shop.{namespace}.products" in shown["search"]
     assert "placed" in shown["sqlite3"]
-    assert re.search(r"│ c +│ +[1-9]", shown["duckdb"]), shown["duckdb"]
+    assert re.search(r"│ [rc] +│ +[1-9]", shown["duckdb"]), shown["duckdb"]
 
 
 def test_ctrl_c_stops_in_good_order(tmp_path: Path, start: Callable[..., subprocess.Popen[str]]) -> None:

@@ -5,14 +5,31 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from tailrace.demo.database import ShopServer
+
+
+class Database(StrEnum):
+    """What can be shown."""
+
+    POSTGRES = "postgres"
+    MYSQL = "mysql"
+    MARIADB = "mariadb"
 
 
 def demo(
     *,
+    database: Annotated[
+        Database,
+        typer.Option(help="postgres, which comes with the demo; mysql or mariadb, if a server of it is installed."),
+    ] = Database.POSTGRES,
     seconds: Annotated[
         float | None,
         typer.Option(min=0, help="Stop by itself after so long; else Ctrl-C stops it.", show_default=False),
@@ -21,10 +38,11 @@ def demo(
         Path, typer.Option("--dir", help="Where to keep what is captured; an earlier demo there is moved aside.")
     ] = Path("tailrace-demo"),
 ) -> None:
-    """Show it all at work: an embedded Postgres, a shop that trades, a worker, and a live view of what it captures.
+    """Show it all at work: a database, a shop that trades, a worker, and a live view of what it captures.
 
     \b
     tailrace demo
+    tailrace demo --database mysql
     tailrace demo --seconds 20 --dir ./what-a-shop
     """
     from rich.console import Console
@@ -34,7 +52,17 @@ def demo(
     from tailrace.demo.view import view_for
 
     quiet_logs()
-    run_demo(folder, seconds=seconds, view=view_for(Console()), command=_own_name())
+    run_demo(folder, _server(database), seconds=seconds, view=view_for(Console()), command=_own_name())
+
+
+def _server(database: Database) -> Callable[[], ShopServer]:
+    if database is Database.POSTGRES:
+        from tailrace.demo.postgres_shop import PostgresShopServer
+
+        return PostgresShopServer
+    from tailrace.demo.mysql_shop import MysqlShopServer
+
+    return lambda: MysqlShopServer("mysql" if database is Database.MYSQL else "mariadb")
 
 
 def _own_name() -> str:

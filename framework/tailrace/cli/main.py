@@ -54,7 +54,7 @@ app.command("tail", short_help="Print the records of a topic as JSON.")(tail.tai
 app.command("search", short_help="Look for words in a search sink.")(search.search)
 app.command("rebuild", short_help="Build a sink's destination anew, while it serves.")(rebuild.rebuild)
 app.command("status", short_help="Show how every task is doing.")(status.status)
-app.command("demo", short_help="See it all at work on an embedded Postgres.")(demo.demo)
+app.command("demo", short_help="See it all at work on a database of its own.")(demo.demo)
 app.add_typer(offsets.app, name="offsets")
 app.add_typer(schemas.app, name="schemas")
 

@@ -18,17 +18,17 @@ CONFIG = """\
 log: {{type: bundled, path: .}}
 connectors:
   shop:
-    type: postgres
+    type: {type}
     url: {url}
     topic_prefix: shop
-    tables: ["public.*"]
+    tables: ["{namespace}.*"]
     heartbeat_interval: 5
 sinks:
-  index: {{type: search, topics: ["shop.public.*"], path: ./index}}
-  replica: {{type: replica, topics: ["shop.public.*"], url: "sqlite:{folder}/replica.db"}}
+  index: {{type: search, topics: ["shop.{namespace}.*"], path: ./index}}
+  replica: {{type: replica, topics: ["shop.{namespace}.*"], url: "sqlite:{folder}/replica.db"}}
 """
 ARCHIVE = """\
-  archive: {type: archive, topics: ["shop.public.*"], path: ./archive, commit_interval: 2}
+  archive: {{type: archive, topics: ["shop.{namespace}.*"], path: ./archive, commit_interval: 2}}
 """
 
 
@@ -72,10 +72,14 @@ class DemoFolder:
         """The files of the archive, where what writes them is installed."""
         return self.path / "archive"
 
-    def write_config(self, url: str) -> None:
-        """Write the config file of a worker that captures the database at `url`, and loads what can be queried."""
-        text = CONFIG.format(url=url, folder=self.path.absolute())
-        self.config.write_text(text + (ARCHIVE if installed("pyarrow", "fsspec") else ""), encoding="utf-8")
+    def write_config(self, source: str, namespace: str, url: str) -> None:
+        """Write the config file of a worker that captures `namespace` of the database at `url`.
+
+        `source` is the type of its connector. The sinks load what can be queried.
+        """
+        text = CONFIG + (ARCHIVE if installed("pyarrow", "fsspec") else "")
+        filled = text.format(type=source, namespace=namespace, url=url, folder=self.path.absolute())
+        self.config.write_text(filled, encoding="utf-8")
 
     def _move_aside(self) -> Path | None:
         if not self.path.is_dir():

@@ -18,16 +18,15 @@ from typing import Self
 
 from tailrace.codec.decoder import Decoder
 from tailrace.demo.capture import Capture
+from tailrace.demo.database import ShopConnection, ShopServer
 from tailrace.demo.folder import DemoFolder, installed
-from tailrace.demo.postgres import PostgresServer, embedded_bin_dir
-from tailrace.demo.shop import Connection, Shop
+from tailrace.demo.shop import Shop
 from tailrace.demo.view import Glance, View
 from tailrace.demo.worker import WorkerProcess
 from tailrace.errors import Fatal
 from tailrace.runtime.build import build_log
 from tailrace.runtime.state import TaskState, read_state, state_file
 
-PREFIX = "shop.public."
 TABLES = ("customers", "order_lines", "orders", "products")
 
 TRADE_INTERVAL = 0.04
@@ -114,14 +113,14 @@ class Demo:
             )
         )
 
-    def compare(self, connection: Connection) -> str:
+    def compare(self, connection: ShopConnection) -> str:
         """Wait until every topic has as many keys as its table has rows; return that in words.
 
         Raises `Fatal` if that does not come true: then something was lost or invented.
         """
         rows = {}
         for table in TABLES:
-            [[rows[table]]] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()
+            [[rows[table]]] = connection.rows(f"SELECT count(*) FROM {table}")
         deadline = time.monotonic() + CATCH_UP
         while (keys := self._keys()) != rows:
             if time.monotonic() > deadline:
@@ -130,16 +129,28 @@ class Demo:
             self.look()
         return f"compared: {sum(rows.values())} rows in {len(rows)} tables, and as many keys in their topics"
 
-    def wait_for_replica(self, connection: Connection, file: Path) -> None:
-        """Wait until every table of the replica has as many rows as the shop's; raises `Fatal` where it never has."""
+    def wait_for_sinks(self, topics_prefix: str) -> None:
+        """Wait until every sink has committed all that was captured; raises `Fatal` where one never has."""
         deadline = time.monotonic() + CATCH_UP
+        while lagging := self._lagging(topics_prefix):
+            if time.monotonic() > deadline:
+                raise Fatal(f"not all that was captured has arrived in {', '.join(lagging)}")
+            time.sleep(0.05)
+            self.look()
+
+    def compare_replica(self, connection: ShopConnection, file: Path) -> None:
+        """Raise `Fatal` unless every table of the replica has as many rows as the shop's."""
         for table in TABLES:
-            [[rows]] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()
-            while (there := _rows_of(file, table)) != rows:
-                if time.monotonic() > deadline:
-                    raise Fatal(f"the replica does not hold what table {table} does: {there} rows of {rows}")
-                time.sleep(0.05)
-                self.look()
+            [[rows]] = connection.rows(f"SELECT count(*) FROM {table}")
+            if (there := _rows_of(file, table)) != rows:
+                raise Fatal(f"the replica does not hold what table {table} does: {there} rows of {rows}")
+
+    def _lagging(self, topics_prefix: str) -> list[str]:
+        """Return the sinks that have not committed the end of every topic, as the worker tells once a second."""
+        ends = {f"{topics_prefix}{table}-0": topic.next_offset for table, topic in self._capture.topics.items()}
+        state = read_state(self._state_file)
+        sinks = [task for task in state.tasks if task.kind == "sink"] if state is not None else []
+        return [task.name for task in sinks if task.durable != ends]
 
     def _keys(self) -> dict[str, int]:
         topics = self._capture.topics
@@ -171,30 +182,34 @@ class Rate:
         return (after - before) / (last - first) if last > first else 0.0
 
 
-def run_demo(path: Path, *, seconds: float | None, view: View, command: str) -> None:
-    """Run a demo in the folder `path`, for `seconds` or until a signal; `command` is how to call Tailrace."""
+def run_demo(
+    path: Path, database: Callable[[], ShopServer], *, seconds: float | None, view: View, command: str
+) -> None:  # fmt: skip
+    """Run a demo of `database` in the folder `path`, for `seconds` or until a signal.
+
+    `command` is how to call Tailrace. Raises `Fatal` where the database's programs are missing, before all else.
+    """
+    server = database()
     folder = DemoFolder(path)
-    bin_dir = embedded_bin_dir()
     if (moved := folder.prepare()) is not None:
         view.say(f"the earlier demo in {path} is now in {moved}")
     with ExitStack() as stack, StopSignals() as stopping:
-        view.say("starting postgres")
-        server = stack.enter_context(PostgresServer(bin_dir))
-        with server.connect() as connection:
-            connection.execute("CREATE DATABASE shop")
-        connection = stack.enter_context(server.connect("shop"))
+        view.say(f"starting {server.type}")
+        stack.enter_context(server)
+        connection = stack.enter_context(server.connect())
         shop = Shop(connection)
         shop.open()
-        folder.write_config(server.dsn("shop"))
+        folder.write_config(server.type, server.namespace, server.url)
         view.say(f"starting the worker, its log is {folder.worker_log}")
         worker = WorkerProcess(folder)
         stack.callback(worker.stop)
-        capture = stack.enter_context(closing(_capture(folder)))
+        capture = stack.enter_context(closing(_capture(folder, server.namespace)))
         stack.enter_context(closing(view))
         demo = Demo(shop, worker, capture, state_file(folder.path), view)
         demo.trade(seconds, stopping)
         compared = demo.compare(connection)
-        demo.wait_for_replica(connection, folder.replica)
+        demo.wait_for_sinks(_prefix(server.namespace))
+        demo.compare_replica(connection, folder.replica)
         view.close()
         _end(worker, view)
         trades = shop.trades
@@ -203,24 +218,25 @@ def run_demo(path: Path, *, seconds: float | None, view: View, command: str) -> 
             f" {capture.events} events in {len(capture.topics)} topics"
         )
         view.say(compared)
-    for line in last_words(folder, command):
+    for line in last_words(folder, command, server.namespace):
         view.say(line)
 
 
-def last_words(folder: DemoFolder, command: str) -> list[str]:
+def last_words(folder: DemoFolder, command: str, namespace: str) -> list[str]:
     """Return the commands that look at what was captured, as they can be pasted into this folder's shell."""
     path = shlex.quote(str(folder.path))
+    prefix = _prefix(namespace)
     return [
         "look at what was captured:",
         f"  {command} topics --path {path}",
-        f"  {command} tail {PREFIX}orders --path {path} --max 5",
+        f"  {command} tail {prefix}orders --path {path} --max 5",
         f"  {command} schemas list --path {path}",
-        f"  {command} schemas show {PREFIX}orders-value --path {path}",
+        f"  {command} schemas show {prefix}orders-value --path {path}",
         "and at what the sinks made of it, an index, a replica and an archive:",
-        f"  {command} search {shlex.quote(str(folder.config))} rain --topic '{PREFIX}products'",
+        f"  {command} search {shlex.quote(str(folder.config))} rain --topic '{prefix}products'",
         _query("sqlite3", f"sqlite3.connect({str(folder.replica)!r}).execute({REPLICA_QUERY!r}).fetchall()"),
         *(
-            [_query("duckdb", f"duckdb.sql({_archive_query(folder)!r})")]
+            [_query("duckdb", f"duckdb.sql({_archive_query(folder, prefix)!r})")]
             if installed("duckdb", "pyarrow", "fsspec")
             else []
         ),
@@ -230,8 +246,12 @@ def last_words(folder: DemoFolder, command: str) -> list[str]:
 REPLICA_QUERY = "SELECT status, count(*) FROM orders GROUP BY status"
 
 
-def _archive_query(folder: DemoFolder) -> str:
-    files = folder.archive / f"{PREFIX}orders" / "**" / "*.parquet"
+def _prefix(namespace: str) -> str:
+    return f"shop.{namespace}."
+
+
+def _archive_query(folder: DemoFolder, prefix: str) -> str:
+    files = folder.archive / f"{prefix}orders" / "**" / "*.parquet"
     return f'SELECT op, count(*) AS changes FROM "{files}" GROUP BY op ORDER BY op'
 
 
@@ -251,9 +271,10 @@ def _rows_of(file: Path, table: str) -> int:
     return int(count)
 
 
-def _capture(folder: DemoFolder) -> Capture:
+def _capture(folder: DemoFolder, namespace: str) -> Capture:
     log = build_log({"type": "bundled", "path": "."}, folder.path.absolute())
-    return Capture(log.reader([f"{PREFIX}*"]), PREFIX, Decoder(log.registry()).plain)
+    prefix = _prefix(namespace)
+    return Capture(log.reader([f"{prefix}*"]), prefix, Decoder(log.registry()).plain)
 
 
 def _end(worker: WorkerProcess, view: View) -> None:

@@ -14,7 +14,7 @@ from tailrace.runtime.lock import WorkerLock
 def demo_in(path: Path) -> DemoFolder:
     folder = DemoFolder(path)
     folder.prepare()
-    folder.write_config("postgresql://postgres@127.0.0.1:5432/shop")
+    folder.write_config("postgres", "public", "postgresql://postgres@127.0.0.1:5432/shop")
     return folder
 
 

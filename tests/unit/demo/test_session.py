@@ -36,7 +36,7 @@ def test_signals_ask_first_and_ctrl_c_insists() -> None:
 
 
 def test_last_words_can_be_pasted() -> None:
-    words = last_words(DemoFolder(Path("my demo")), ".venv/bin/tailrace")
+    words = last_words(DemoFolder(Path("my demo")), ".venv/bin/tailrace", "public")
     assert "  .venv/bin/tailrace tail shop.public.orders --path 'my demo' --max 5" in words
 
 
