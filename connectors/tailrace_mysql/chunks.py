@@ -18,12 +18,11 @@ from the stream; it also says which chunks to read, and when their rows may be e
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from tailrace.core.copytext import take_lines
+from tailrace.core.rows import RowQueue, Rows
 from tailrace.event import Table
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.table import Chunk
@@ -101,7 +100,7 @@ class ChunkReader:
         self.state = State.IDLE
         self.chunk: Chunk | None = None
         self.table: ReadableTable | None = None
-        self.rows: deque[bytes] = deque()
+        self.rows = RowQueue()
         """Rows in the text protocol's form, read and not yet emitted."""
         self.upper: Key | None = None
         self.view: ReadView | None = None
@@ -121,14 +120,13 @@ class ChunkReader:
         self.resume_at = 0.0
         self._view_sql = view_sql
         self._chunk_rows = chunk_rows
-        self._buffered = 0
         self._pause = FIRST_PAUSE
 
     @property
     def reading(self) -> bool:
         """Whether to wait for the socket."""
         if self.state is State.ROWS:
-            return self._buffered < MOST_BUFFERED
+            return self.rows.size < MOST_BUFFERED
         return self.state in {State.BOUND, State.VIEW, State.END}
 
     def find_bound(self, chunk: Chunk, table: ReadableTable) -> None:
@@ -170,23 +168,20 @@ class ChunkReader:
         """Let go of the view, which is of no use; `state` is PAUSE until `resume_at`."""
         self.connection.query("ROLLBACK")
         self.rows.clear()
-        self._buffered = 0
         self.view, self.state = None, State.PAUSE
         self.resume_at = time.monotonic() + self._pause
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
-    def take(self, most: int, most_bytes: int) -> list[bytes]:
+    def take(self, most: int, most_bytes: int) -> Rows:
         """Give out rows."""
-        taken, size = take_lines(self.rows, most, most_bytes)
-        self._buffered -= size
-        return taken
+        return self.rows.take(most, most_bytes)
 
     def release(self) -> None:
         """Let go of the chunk; ready for another one."""
         self.state, self.chunk, self.table, self.view = State.IDLE, None, None, None
         self.rows.clear()
         self.amended = {}
-        self._buffered, self.tries = 0, 0
+        self.tries = 0
 
     def advance(self) -> None:
         """Take what has come; raises `Retriable` when the connection is lost."""
@@ -204,9 +199,7 @@ class ChunkReader:
         if self.state is State.ROWS:
             results = self.connection.receive(MOST_PER_TURN)
             for result in results:
-                rows = result.take_rows()
-                self.rows.extend(rows)
-                self._buffered += sum(map(len, rows))
+                self.rows.extend(result.take_rows())
             if not self.connection.busy:
                 self._post("COMMIT", State.END)
             return

@@ -9,17 +9,17 @@ table at that place, and its rows are emitted.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from socket import socket
 from typing import Protocol
 
 import structlog
 
-from tailrace.core.copytext import row_changes
+from tailrace.core.rows import RowChanges, Rows
 from tailrace.errors import Fatal
 from tailrace.event import Change, Event
-from tailrace.snapshot.marker import mark_ends
+from tailrace.snapshot.marker import joined, mark_ends
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.schedule import Snapshot
 from tailrace.snapshot.table import Chunk, TableSnapshot
@@ -148,14 +148,16 @@ class Reading:
             reader.amended = {} if window is None else window.rows
             chunk.whole = bool(reader.amended)
 
-    def take(self, most: int, most_bytes: int) -> tuple[list[Event], int]:
+    def take(self, most: int, most_bytes: int) -> tuple[Sequence[Event], int]:
         """Return events of rows whose turn it is, and about how many bytes they take."""
-        events: list[Event] = []
+        events: Sequence[Event] = ()
         size = 0
         for reader in self._readers:
             chunk = reader.chunk
             if chunk is not None and not chunk.discarded and self._snapshot.is_next(chunk):
-                size += self._emit(reader, chunk, events, (most - len(events), most_bytes - size))
+                rows, rows_size = self._emit(reader, chunk, (most - len(events), most_bytes - size))
+                events = joined(events, rows)
+                size += rows_size
         return events, size
 
     def close(self) -> None:
@@ -254,29 +256,28 @@ class Reading:
 
     # --- rows ------------------------------------------------------------------------------------------------------
 
-    def _emit(self, reader: ChunkReader, chunk: Chunk, events: list[Event], room: tuple[int, int]) -> int:
+    def _emit(self, reader: ChunkReader, chunk: Chunk, room: tuple[int, int]) -> tuple[Sequence[Event], int]:
         whole = reader.state is State.READ
         # The table's last row is marked as such, so it must be known to be the last.
         keep = 0 if whole or chunk.upper is not None else 1
         rows = reader.take(min(room[0], len(reader.rows) - keep), room[1])
         done = whole and not reader.rows
         if not rows and not done:
-            return 0
+            return (), 0
         assert reader.table is not None
         changes = self._changes(reader, chunk, rows, done=done)
         origin = self._origin(reader)
-        mark_ends(
+        changes = mark_ends(
             self._snapshot, chunk.table, changes, lambda marker: origin(snapshot=marker),
             last_of_table=done and chunk.upper is None,
         )  # fmt: skip
-        events.extend(changes)
         self._count(reader, chunk, rows, len(changes), done=done)
         if done:
             log.debug("snapshot chunk done", table=chunk.table.name, rows=chunk.table.rows)
             reader.release()
-        return sum(map(len, rows))
+        return changes, rows.size
 
-    def _count(self, reader: ChunkReader, chunk: Chunk, rows: list[bytes], emitted: int, *, done: bool) -> None:
+    def _count(self, reader: ChunkReader, chunk: Chunk, rows: Rows, emitted: int, *, done: bool) -> None:
         """Note what has been emitted; of a chunk that is whole only when it is all."""
         if done:
             self._snapshot.emit(chunk, None, emitted)
@@ -290,18 +291,18 @@ class Reading:
             # The stream is at the view's place or beyond it. A table without a key has no place to go on from.
             self._snapshot.passed(reader.cut)
 
-    def _changes(self, reader: ChunkReader, chunk: Chunk, rows: list[bytes], *, done: bool) -> list[Change]:
+    def _changes(self, reader: ChunkReader, chunk: Chunk, rows: Rows, *, done: bool) -> Sequence[Change]:
         assert reader.table is not None
         assert reader.view is not None
         origin, at = self._origin(reader)(snapshot="true"), mark(reader.view.pos, 0)
         if not chunk.whole:
-            return row_changes(Change, reader.table.table, rows, origin, at)
+            return RowChanges(Change, reader.table.table, rows, origin, at)
         amended = reader.amended
         changes: list[Change] = []
         for row in rows:
             key = self._key(reader, row)
             if key not in amended:
-                changes += row_changes(Change, reader.table.table, [row], origin, at)
+                changes.append(Change(reader.table.table, "r", None, row, origin=origin, at=at))
             else:
                 changes += _amended(amended.pop(key), origin, at)
         if done:

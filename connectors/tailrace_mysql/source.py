@@ -18,6 +18,7 @@ import structlog
 from tailrace.errors import Fatal
 from tailrace.event import Event
 from tailrace.position import Position
+from tailrace.snapshot.marker import joined
 from tailrace.snapshot.progress import Meter
 from tailrace.source import Batch, Finding, Recall, Report, SourceConfig
 from tailrace_mysql.check import findings
@@ -181,7 +182,7 @@ class BinlogSource:
         """Connect, look at everything that a capture needs, and hang up; needs no `open`."""
         return findings(self._name, self._config)
 
-    def _turn(self, parts: _Parts) -> tuple[list[Event], int]:
+    def _turn(self, parts: _Parts) -> tuple[Sequence[Event], int]:
         """Move everything one step on; return what came of it."""
         most, most_bytes = self._config.batch_changes, self._config.batch_bytes
         snapshot, stream = parts.opened.snapshot, parts.stream
@@ -190,16 +191,18 @@ class BinlogSource:
         self._feed_branch(parts, most, most_bytes)
         if not stream.waiting:
             stream.feed(parts.dump.receive(most * EVENTS_A_CHANGE, most_bytes))
-        events, size = ([], 0) if parts.reading.holds else stream.take(most, most_bytes)
+        events: Sequence[Event] = ()
+        size = 0
+        if not parts.reading.holds:
+            events, size = stream.take(most, most_bytes)
         if not snapshot.complete or parts.reading.connected:
             parts.reading.advance(now)
             rows, rows_size = parts.reading.take(most, most_bytes)
-            events += rows
+            events = joined(events, rows)
             size += rows_size
         if parts.told:
-            events, parts.told = parts.told + events, []
-        events += parts.pulse.heartbeats(now, parts.dump.heard)
-        return events, size
+            events, parts.told = joined(parts.told, events), []
+        return joined(events, parts.pulse.heartbeats(now, parts.dump.heard)), size
 
     def _feed_branch(self, parts: _Parts, most: int, most_bytes: int) -> None:
         """Read the rows of an XA branch again that is being committed."""

@@ -18,13 +18,13 @@ It does not know which chunks to read, nor when their rows may be emitted; `read
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Container
 from enum import Enum
 
 from psycopg import OperationalError, pq
 
-from tailrace.core.copytext import drain_lines, drain_rows, take_lines
+from tailrace.core.copytext import drain_lines, drain_rows
+from tailrace.core.rows import RowQueue, Rows
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.table import Chunk
 from tailrace_postgres.catalog import SIGNATURE, CatalogColumn, CatalogTable, row_filter
@@ -69,7 +69,7 @@ class ChunkReader:
         self.state = State.IDLE
         self.chunk: Chunk | None = None
         self.table: CatalogTable | None = None
-        self.rows: deque[bytes] = deque()
+        self.rows = RowQueue()
         """Rows of COPY, read and not yet emitted."""
         self.upper: Key | None = None
         self.view: SnapshotView | None = None
@@ -83,7 +83,6 @@ class ChunkReader:
         self._pgconn = connection.pgconn
         self._messages = copy_messages(connection.pgconn)
         self._chunk_rows = chunk_rows
-        self._buffered = 0
         self._pause = FIRST_PAUSE
         self._results: list[pq.abc.PGresult] = []
 
@@ -91,12 +90,12 @@ class ChunkReader:
     def reading(self) -> bool:
         """Whether to wait for the socket."""
         if self.state is State.ROWS:
-            return self._buffered < MOST_BUFFERED
+            return self.rows.size < MOST_BUFFERED
         return self.state in {State.BOUND, State.VIEW, State.END}
 
     def holds(self, rows: int, octets: int) -> bool:
         """Whether there are as many rows as can be had now, or at least so many: fewer would be a batch for nothing."""
-        return self.state is not State.ROWS or not self.reading or len(self.rows) >= rows or self._buffered >= octets
+        return self.state is not State.ROWS or not self.reading or len(self.rows) >= rows or self.rows.size >= octets
 
     def find_bound(self, chunk: Chunk, table: CatalogTable) -> None:
         """Look for the last key of `chunk`."""
@@ -146,17 +145,14 @@ class ChunkReader:
         self._drain = drain_rows if binary else drain_lines
         self._send(f"COPY (SELECT {columns} FROM {self._from()} {where}{order}) TO STDOUT{form}", State.ROWS)
 
-    def take(self, most: int, most_bytes: int) -> list[bytes]:
+    def take(self, most: int, most_bytes: int) -> Rows:
         """Give out rows."""
-        taken, size = take_lines(self.rows, most, most_bytes)
-        self._buffered -= size
-        return taken
+        return self.rows.take(most, most_bytes)
 
     def release(self) -> None:
         """Let go of the chunk; ready for another one."""
         self.state, self.chunk, self.table = State.IDLE, None, None
         self.rows.clear()
-        self._buffered = 0
 
     def advance(self) -> None:
         """Take what has come; raises what `fault.py` makes of errors."""
@@ -232,8 +228,7 @@ class ChunkReader:
         taken, fresh = 0, True
         while taken < MOST_PER_TURN and fresh:
             before = len(self.rows)
-            got, size = self._drain(self._messages, self.rows, MOST_PER_TURN - taken)
-            self._buffered += size
+            got = self._drain(self._messages, self.rows, MOST_PER_TURN - taken)
             if got is not None and got[0] < 0:
                 self._finish()
                 self._send("COMMIT", State.END)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from tailrace.core.copytext import row_changes
+from tailrace.core.rows import RowChanges, Rows
 from tailrace.errors import Fatal
 from tailrace.event import Change, Event, Table
-from tailrace.snapshot.marker import mark_ends
+from tailrace.snapshot.marker import joined, mark_ends
 from tailrace.snapshot.order import Key
 from tailrace.snapshot.schedule import Snapshot
 from tailrace.snapshot.table import Chunk, TableSnapshot
@@ -80,14 +80,16 @@ class Reading:
             log.info("snapshot read", rows=self._snapshot.rows)
             self.close()
 
-    def take(self, most: int, most_bytes: int) -> tuple[list[Event], int]:
+    def take(self, most: int, most_bytes: int) -> tuple[Sequence[Event], int]:
         """Return events of rows whose turn it is, and about how many bytes they take."""
-        events: list[Event] = []
+        events: Sequence[Event] = ()
         size = 0
         for reader in self._readers:
             chunk = reader.chunk
             if chunk is not None and not chunk.discarded and self._snapshot.is_next(chunk):
-                size += self._emit(reader, chunk, events, (most - len(events), most_bytes - size))
+                rows, rows_size = self._emit(reader, chunk, (most - len(events), most_bytes - size))
+                events = joined(events, rows)
+                size += rows_size
         self._give_work()  # before anybody waits: a connection that has just become free has nothing to wait for
         return events, size
 
@@ -168,19 +170,19 @@ class Reading:
         self._shapes[table.name] = shape
         return True
 
-    def _emit(self, reader: ChunkReader, chunk: Chunk, events: list[Event], room: tuple[int, int]) -> int:
+    def _emit(self, reader: ChunkReader, chunk: Chunk, room: tuple[int, int]) -> tuple[Sequence[Event], int]:
         whole = reader.state is State.READ
         if (chunk.only is not None and not whole) or not reader.holds(*room):
-            return 0
+            return (), 0
         # The table's last row is marked as such, so it must be known to be the last.
         keep = 0 if whole or chunk.upper is not None else 1
         lines = reader.take(min(room[0], len(reader.rows) - keep), room[1])
         done = whole and not reader.rows
         if not lines and not done:
-            return 0
+            return (), 0
         table = self._made[reader]
         last_of_table = done and chunk.upper is None and chunk.only is None
-        events.extend(self._events(table, reader, chunk.table, lines, last_of_table=last_of_table))
+        events = self._events(table, reader, chunk.table, lines, last_of_table=last_of_table)
         key: Key | None = None
         if not done and chunk.only is None:
             key = key_of_row(table, lines[-1])
@@ -190,16 +192,15 @@ class Reading:
         if done:
             log.debug("snapshot chunk done", table=chunk.table.name, rows=chunk.table.rows)
             reader.release()
-        return sum(map(len, lines))
+        return events, lines.size
 
     def _events(
-        self, table: Table, reader: ChunkReader, of: TableSnapshot, lines: list[bytes], *, last_of_table: bool
-    ) -> list[Change]:
+        self, table: Table, reader: ChunkReader, of: TableSnapshot, lines: Rows, *, last_of_table: bool
+    ) -> Sequence[Change]:
         assert reader.view is not None
         origin = functools.partial(ChunkOrigin, self._place, time=reader.read_at)
-        changes = row_changes(Change, table, lines, origin(marker="true"), reader.view.high)
-        mark_ends(self._snapshot, of, changes, lambda marker: origin(marker=marker), last_of_table=last_of_table)
-        return changes
+        changes = RowChanges(Change, table, lines, origin(marker="true"), reader.view.high)
+        return mark_ends(self._snapshot, of, changes, lambda marker: origin(marker=marker), last_of_table=last_of_table)
 
     def _hang_up(self, reader: ChunkReader) -> None:
         reader.connection.close()

@@ -20,6 +20,7 @@ from tailrace.codec.heartbeat import heartbeat_event
 from tailrace.errors import Fatal
 from tailrace.event import Event
 from tailrace.position import Json, Position
+from tailrace.snapshot.marker import joined
 from tailrace.snapshot.progress import Meter
 from tailrace.source import Batch, Finding, Report, SourceConfig
 from tailrace_postgres import pgoutput
@@ -185,7 +186,7 @@ class PostgresSource:
         """Connect, look at everything that a capture needs, and hang up; needs no `open`."""
         return findings(self._name, self._config)
 
-    def _turn(self, parts: _Parts) -> tuple[list[Event], int]:
+    def _turn(self, parts: _Parts) -> tuple[Sequence[Event], int]:
         """Move everything one step on; return what came of it."""
         most, most_bytes = self._config.batch_changes, self._config.batch_bytes
         snapshot, stream = parts.opened.snapshot, parts.stream
@@ -194,13 +195,16 @@ class PostgresSource:
             parts.replication.hold()
         else:
             stream.feed(parts.replication.receive(most, most_bytes))
-        events, size = ([], 0) if snapshot.holding else stream.take(most, most_bytes)
+        events: Sequence[Event] = ()
+        size = 0
+        if not snapshot.holding:
+            events, size = stream.take(most, most_bytes)
         if stream.outdated:
             self._go_on_as_text(parts)
         if not snapshot.complete or parts.reading.connected:
             parts.reading.advance(time.monotonic())
             rows, rows_size = parts.reading.take(most, most_bytes)
-            events += rows
+            events = joined(events, rows)
             size += rows_size
         if self._wants_to_know(parts):
             parts.replication.ask()

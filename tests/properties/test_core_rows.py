@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tailrace.core.rows import RowChanges, RowQueue
 from tailrace.errors import BadRecord
 from tailrace.event import Change, Event
 from unit.core.binary_cells import CELLS
@@ -27,6 +28,21 @@ def pair() -> Pair:
 def test_both_write_the_same(pair: Pair, events: list[Event]) -> None:
     for _ in range(2):  # the core takes over where a table is known
         assert outcome(pair.core, events) == outcome(pair.twin, events)
+
+
+@settings(max_examples=200, deadline=None)
+@given(events=batches(), first=st.integers(0, 2))
+def test_rows_of_a_snapshot_need_no_change_to_be_written(pair: Pair, events: list[Event], first: int) -> None:
+    whole = [event for event in events if isinstance(event, Change) and event.after_wire is not None]
+    queue, origin = RowQueue(), Spot()
+    queue.extend([event.after_wire or b"" for event in whole])
+    queue.take(first, 1 << 20)
+    rows = queue.take(len(whole), 1 << 20)
+    if not rows:
+        return
+    changes = RowChanges(Change, whole[0].table, rows, origin, 5)
+    for _ in range(2):  # at first the core does not know the table
+        assert outcome(pair.core, changes) == outcome(pair.twin, list(changes))
 
 
 PRINTED = sorted(set(TYPES) - {"money", "interval", "int4[]"})

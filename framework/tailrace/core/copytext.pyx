@@ -8,11 +8,10 @@
 Nothing here looks into a row: `row.pyx` cuts it. Source: Postgres manual, chapter 55 (COPY operations), COPY.
 """
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcmp
 
-from tailrace.core.change cimport new_change
 from tailrace.core.messages cimport Messages, messages_of
+from tailrace.core.rows cimport RowQueue
 
 cdef enum:
     SIGNATURE_SIZE = 11
@@ -21,45 +20,43 @@ cdef enum:
 cdef const char* SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 
 
-def drain_lines(get_copy_data, rows not None, Py_ssize_t most):
-    """Append up to `most` lines to `rows`, a deque, without their newlines.
+def drain_lines(get_copy_data, RowQueue rows not None, Py_ssize_t most):
+    """Append up to `most` lines to `rows`, without their newlines.
 
-    Returns what `get_copy_data` gave at last, if that was no line (None: there were `most`), and the bytes taken.
+    Returns what `get_copy_data` gave at last, if that was no line; None: there were `most`.
     """
-    cdef Py_ssize_t size = 0, count = 0
+    cdef Py_ssize_t count = 0
     cdef Messages messages = messages_of(get_copy_data)
     while count < most:
         if not messages.next():
-            return messages.got, size
-        rows.append(PyBytes_FromStringAndSize(<const char*>messages.octets, max(messages.size - 1, 0)))
-        size += max(messages.size - 1, 0)
+            return messages.got
+        rows.put(messages.octets, max(messages.size - 1, 0))
         count += 1
     messages.drop()
-    return None, size
+    return None
 
 
-def drain_rows(get_copy_data, rows not None, Py_ssize_t most):
-    """Append up to `most` rows of binary COPY to `rows`, a deque; without the header and the trailer.
+def drain_rows(get_copy_data, RowQueue rows not None, Py_ssize_t most):
+    """Append up to `most` rows of binary COPY to `rows`; without the header and the trailer.
 
     Returns what `drain_lines` does. A header that is cut short stays where it is: no row begins like it.
     """
-    cdef Py_ssize_t size = 0, count = 0, start
+    cdef Py_ssize_t count = 0, start
     cdef Messages messages = messages_of(get_copy_data)
     cdef const unsigned char* octets
     while count < most:
         if not messages.next():
-            return messages.got, size
+            return messages.got
         octets = messages.octets
         start = header_end(octets, messages.size)
         if messages.size - start == 2 and octets[start] == 0xFF and octets[start + 1] == 0xFF:
             continue
         if messages.size == start:
             continue
-        rows.append(PyBytes_FromStringAndSize(<const char*>octets + start, messages.size - start))
-        size += messages.size - start
+        rows.put(octets + start, messages.size - start)
         count += 1
     messages.drop()
-    return None, size
+    return None
 
 
 cdef Py_ssize_t header_end(const unsigned char* octets, Py_ssize_t size) noexcept:
@@ -69,20 +66,3 @@ cdef Py_ssize_t header_end(const unsigned char* octets, Py_ssize_t size) noexcep
         return 0
     extension = <Py_ssize_t>octets[15] << 24 | octets[16] << 16 | octets[17] << 8 | octets[18]
     return HEADER + extension if extension <= size - HEADER else 0
-
-
-def take_lines(rows not None, Py_ssize_t most, Py_ssize_t most_bytes):
-    """Return lines from the front of `rows`, a deque, until there are `most` or `most_bytes` of them, and their bytes."""
-    cdef list taken = []
-    cdef Py_ssize_t size = 0
-    cdef bytes line
-    while rows and len(taken) < most and size < most_bytes:
-        line = rows.popleft()
-        size += len(line)
-        taken.append(line)
-    return taken, size
-
-
-def row_changes(type kind not None, table, list lines not None, origin, at):
-    """Return each line as a row of the snapshot; `kind` is the class of changes."""
-    return [new_change(kind, table, "r", None, line, origin, at) for line in lines]

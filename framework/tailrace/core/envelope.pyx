@@ -16,6 +16,7 @@ from tailrace.core.block cimport Blocks, Topic
 from tailrace.core.change cimport ChangeFields
 from tailrace.core.output cimport Output
 from tailrace.core.row cimport RowPlan
+from tailrace.core.rows cimport RowChanges
 from tailrace.core.source cimport SourcePlan
 
 from tailrace.errors import BadRecord
@@ -81,6 +82,8 @@ cdef class Encoder:
 
         `plans` has a `TablePlan` for each `Table`; an event of any other table is left to the caller.
         """
+        if isinstance(events, RowChanges):
+            return self.encode_rows(<RowChanges>events, first, plans)
         cdef Py_ssize_t index, count = len(events)
         cdef object table = None
         cdef TablePlan plan = None
@@ -95,14 +98,38 @@ cdef class Encoder:
                 plan = plans.get(table)
                 if plan is None:
                     return index
-                if plan.topic is None:
-                    plan.topic = self.blocks.topic(table.topic)
+                self.know_topic(plan, table)
             try:
                 if change.moved or not self.change(plan, change, change.op, change.before_wire, change.after_wire):
                     return index
             except BadRecord:  # the caller's own attempt will say where and why
                 return index
         return count
+
+    cdef Py_ssize_t encode_rows(self, RowChanges changes, Py_ssize_t first, dict plans) except -1:
+        """Do what `encode` does, without a change for each row."""
+        cdef ChangeFields pattern = changes.pattern
+        cdef TablePlan plan = plans.get(pattern.table)
+        cdef const unsigned char* octets = changes.rows.octets
+        cdef Py_ssize_t index, start, end
+        if plan is None:
+            return first
+        self.know_topic(plan, pattern.table)
+        start = changes.rows.start_of(first)
+        for index in range(first, changes.rows.count):
+            end = changes.rows.end_of(index)
+            try:
+                if not self.row(plan, pattern, octets + start, end - start):
+                    return index
+            except BadRecord:  # as above
+                return index
+            start = end
+        return changes.rows.count
+
+    cdef int know_topic(self, TablePlan plan, table) except -1:
+        if plan.topic is None:
+            plan.topic = self.blocks.topic(table.topic)
+        return 0
 
     def append(self, record):
         """Add a record that was made elsewhere, behind those encoded so far."""
@@ -133,14 +160,29 @@ cdef class Encoder:
                 rows.lend()
         if not self.rows_of(rows, before is not None, after is not None):
             return False
+        return self.finish(plan, change, <unsigned char>ord(op), deletes and plan.tombstones)
+
+    cdef bint row(
+        self, TablePlan plan, ChangeFields pattern, const unsigned char* octets, Py_ssize_t size
+    ) except -1:
+        """Encode one row of a snapshot, otherwise as `change`."""
+        self.value.size = 0
+        self.value.put_bytes(plan.value_frame)
+        if not plan.rows.cut(octets, size, False) or not self.rows_of(plan.rows, False, True):
+            return False
+        return self.finish(plan, pattern, c"r", False)
+
+    cdef bint finish(self, TablePlan plan, ChangeFields change, unsigned char op, bint tombstone) except -1:
+        """Add what goes with the rows that were written; False where the source block is left to the caller."""
+        cdef Output value = self.value
         self.key_of(plan)
         if not plan.source.write(change, value):
             return False
         value.put_byte(0)
         value.put_byte(2)
-        value.put_byte(<unsigned char>ord(op))
+        value.put_byte(op)
         value.put(self.stamps.data, self.stamps.size)
-        self.add(plan, deletes and plan.tombstones)
+        self.add(plan, tombstone)
         return True
 
     cdef bint rows_of(self, RowPlan rows, bint before, bint after) except -1:

@@ -7,7 +7,6 @@ text and in binary, and the messages that a transaction of inserts, updates and 
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from psycopg import Connection as Psycopg
 from servers.postgres import VERSIONS, bin_dir
 from tailrace.core.copytext import drain_lines, drain_rows
 from tailrace.core.pgoutput import Received
+from tailrace.core.rows import RowQueue
 from tailrace.demo.postgres import PostgresServer
 from tailrace_postgres.config import PostgresConfig
 from tailrace_postgres.connection import Connection
@@ -160,13 +160,13 @@ def _copied(control: Connection, names: list[str], form: str) -> list[str]:
     # What an update left alone is large; in COPY it would only be long.
     selected = ", ".join("left(big, 9)" if name == "big" else name for name in names)
     control.pgconn.exec_(f"COPY (SELECT {selected} FROM public.every ORDER BY c0) TO STDOUT (FORMAT {form})".encode())
-    rows: deque[bytes] = deque()
+    rows = RowQueue()
     drain = drain_rows if form == "binary" else drain_lines
-    got, _ = drain(lambda _: control.pgconn.get_copy_data(0), rows, 10)
+    got = drain(lambda _: control.pgconn.get_copy_data(0), rows, 10)
     assert got is not None and got[0] == -1
     while control.pgconn.get_result() is not None:
         pass
-    return [row.hex() for row in rows]
+    return [row.hex() for row in rows.take(len(rows), rows.size)]
 
 
 def _copy_table(connection: Psycopg[tuple[object, ...]], names: list[str]) -> None:

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.core.copytext import drain_lines, drain_rows, row_changes, take_lines
+from tailrace.core.copytext import drain_lines, drain_rows
+from tailrace.core.rows import RowQueue
 from tailrace.errors import BadRecord
-from tailrace.event import Change
 from tailrace_postgres.row import WireFormat
-from unit.core.rows import Spot, table
 
 lines = st.lists(st.binary(max_size=30), max_size=12)
 
@@ -28,10 +27,10 @@ def test_lines_are_drained_without_their_newlines(sent: Sequence[bytes], most: i
         line = waiting.popleft() + b"\n"
         return len(line), memoryview(line)
 
-    rows: deque[bytes] = deque()
-    got, size = drain_lines(get_copy_data, rows, most)
-    assert list(rows) == sent[:most]
-    assert size == sum(map(len, rows))
+    rows = RowQueue()
+    got = drain_lines(get_copy_data, rows, most)
+    assert rows.size == sum(map(len, sent[:most]))
+    assert list(rows.take(len(rows), 1000)) == sent[:most]
     assert got is None if most <= len(sent) else (got is not None and got[0] == end)
 
 
@@ -51,37 +50,19 @@ def test_rows_are_drained_without_header_and_trailer(sent: Sequence[bytes], most
     def get_copy_data(_: int) -> tuple[int, memoryview]:
         return (len(waiting[0]), memoryview(waiting.popleft())) if waiting else (-1, memoryview(b""))
 
-    rows: deque[bytes] = deque()
-    got, size = drain_rows(get_copy_data, rows, most)
-    assert list(rows) == sent[:most]
-    assert size == sum(map(len, rows))
+    rows = RowQueue()
+    got = drain_rows(get_copy_data, rows, most)
+    assert rows.size == sum(map(len, sent[:most]))
+    assert list(rows.take(len(rows), 1000)) == sent[:most]
     assert got is None if most <= len(sent) else (got is not None and got[0] == -1)
 
 
 @pytest.mark.parametrize("cut", range(1, 19))
 def test_a_header_that_is_cut_short_stays_and_is_refused_as_a_row(cut: int) -> None:
     waiting = deque([(HEADER + bytes(4))[:cut]])
-    rows: deque[bytes] = deque()
+    rows = RowQueue()
     drain_rows(lambda _: (cut, memoryview(waiting.popleft())) if waiting else (-1, memoryview(b"")), rows, 9)
-    assert list(rows) == [(HEADER + bytes(4))[:cut]]
+    (row,) = rows.take(2, 100)
+    assert row == (HEADER + bytes(4))[:cut]
     with pytest.raises(BadRecord):
-        WireFormat("binary_copy", "t", 1).cells(rows[0])
-
-
-@given(held=lines, most=st.integers(0, 15), most_bytes=st.integers(0, 100))
-def test_lines_are_taken_up_to_the_bounds(held: Sequence[bytes], most: int, most_bytes: int) -> None:
-    rows = deque(held)
-    taken, size = take_lines(rows, most, most_bytes)
-    assert [*taken, *rows] == held
-    assert size == sum(map(len, taken))
-    assert len(taken) <= most
-    assert not taken or sum(map(len, taken[:-1])) < most_bytes
-    assert not rows or len(taken) == most or size >= most_bytes
-
-
-def test_lines_become_rows_of_the_snapshot() -> None:
-    shape, origin = table((("text", True),), (0,), "copy"), Spot()
-    first, second = row_changes(Change, shape, [b"a", b"b"], origin, 7)
-    assert (first.op, first.before_wire, first.after_wire, first.at, first.moved) == ("r", None, b"a", 7, False)
-    assert first.origin is origin
-    assert second.after == {"c0\u00e4": "b"}
+        WireFormat("binary_copy", "t", 1).cells(row)
