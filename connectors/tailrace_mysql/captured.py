@@ -30,7 +30,7 @@ class Captured:
 
     def __post_init__(self) -> None:
         self.cutter = Cutter(self.map.widths, self.table.key)
-        self.mapped = Mapped(self.table, self.cutter)
+        self.mapped = Mapped(self.table, self.cutter, self)
 
     @property
     def names(self) -> tuple[str, ...]:

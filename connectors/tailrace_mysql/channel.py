@@ -10,10 +10,6 @@ import time
 from tailrace_mysql.fault import NoAnswer, lost_connection
 from tailrace_mysql.packet import Packets, framed
 
-_ONE_READ = 256 * 1024
-"""Octets asked of the socket at once; TLS gives a record of at most 16 KiB however much is asked."""
-
-
 class Channel:
     """What the dump and the queries have in common. `heard` is when the other side last said anything, monotonic."""
 
@@ -75,17 +71,18 @@ class Channel:
         taken = 0
         while taken < most_bytes:
             try:
-                data = self.socket.recv(_ONE_READ)
+                with self.packets.room() as room:
+                    octets = self.socket.recv_into(room)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return
             except OSError as error:
                 if taken:
                     return  # what came first may say why; the next call fails as well
                 raise lost_connection(str(error)) from error
-            if not data:
+            if not octets:
                 if taken:
                     return
                 raise lost_connection("the server hung up")
             self.heard = time.monotonic()
-            self.packets.feed(data)
-            taken += len(data)
+            self.packets.fed(octets)
+            taken += octets

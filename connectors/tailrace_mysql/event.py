@@ -110,6 +110,10 @@ _UNKNOWN = (
 )
 
 
+PLAIN = frozenset(bytes((kind,)) for kind in (19, 23, 24, 25, 30, 31, 32))
+"""Table maps and rows, which the compiled core reads: the octet behind an event's time."""
+
+
 def decode(event: bytes, file: str = "") -> Event:
     """Return what a whole event says: its header and its body, without a checksum. `file` is for errors alone.
 

@@ -8,8 +8,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
+from typing import NamedTuple
 
 from tailrace.errors import Fatal
 
@@ -29,9 +29,11 @@ class UnsupportedEvent(Fatal):
     """The server wrote an event that cannot become row changes, and said so by its kind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What is known of an event before it is looked at. `timestamp` is in seconds since 1970."""
+class Header(NamedTuple):
+    """What is known of an event before it is looked at. `timestamp` is in seconds since 1970.
+
+    A tuple, as are the events that each transaction has: to make one takes a quarter of the time of a frozen dataclass.
+    """
 
     timestamp: int
     type: int
@@ -55,7 +57,7 @@ def header_of(event: bytes, file: str = "") -> Header:
     """Return the header of a whole event; `file` is for the error alone."""
     if len(event) < HEADER_SIZE:
         raise MalformedEvent(f"binlog event in {file or 'the dump'} has {len(event)} octets, less than its header")
-    return Header(*_HEADER.unpack_from(event))
+    return Header._make(_HEADER.unpack_from(event))
 
 
 def place(header: Header, file: str) -> str:

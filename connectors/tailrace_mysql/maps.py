@@ -11,25 +11,35 @@ _NOBODYS = Mapped(None, Cutter((), ()))
 
 
 class TableMaps:
-    """The tables by number. `plain` has those whose rows need no judgement, as the core takes them."""
+    """The tables by number.
+
+    `plain` has those whose rows need no judgement, as the core takes them; and what it may put there, by the bodies of
+    table maps.
+    """
 
     __slots__ = ("_maps", "plain")
 
     def __init__(self) -> None:
         self._maps: dict[int, Captured | None] = {}
-        self.plain: dict[int, Mapped] = {}
+        self.plain: tuple[dict[int, Mapped], dict[bytes, Mapped]] = {}, {}
 
-    def put(self, table_id: int, captured: Captured | None) -> None:
+    def put(self, table_id: int, body: bytes, captured: Captured | None) -> None:
         """Note what a number stands for; None: a table that is not captured."""
-        self._maps[table_id] = captured
-        self.plain.pop(table_id, None)
-        if captured is None:
-            self.plain[table_id] = _NOBODYS
-        elif captured.snapshot is None:
-            self.plain[table_id] = captured.mapped
+        self._maps.pop(table_id, None)
+        by_number, by_body = self.plain
+        by_number.pop(table_id, None)
+        by_body.pop(body, None)
+        if captured is None or captured.snapshot is None:
+            by_number[table_id] = by_body[body] = _NOBODYS if captured is None else captured.mapped
+        else:
+            self._maps[table_id] = captured
 
     def table_of(self, rows: Rows, place: str) -> Captured | None:
         """Return the table of an event at `place`; raises `Fatal` where none was named."""
+        mapped = self.plain[0].get(rows.table_id)
+        if mapped is not None:
+            owner: Captured | None = mapped.owner
+            return owner
         try:
             return self._maps[rows.table_id]
         except KeyError:
@@ -39,6 +49,10 @@ class TableMaps:
             ) from None
 
     def clear(self) -> None:
-        """Forget all: the transaction is over."""
+        """Forget the numbers: the transaction is over."""
         self._maps.clear()
-        self.plain.clear()
+        self.plain[0].clear()
+
+    def reshaped(self) -> None:
+        """Forget what table maps mean: a statement may have made them mean something else."""
+        self.plain[1].clear()

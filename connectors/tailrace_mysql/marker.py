@@ -19,12 +19,17 @@ and of its serialization library; MariaDB Knowledge Base, "GTID_EVENT".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from struct import Struct
+from typing import NamedTuple
 from uuid import UUID
 
 from tailrace_mysql.body import Body
 from tailrace_mysql.header import Header
 
 _ORIGINAL_TIME = 1 << 55
+_GTID = Struct("<x16sq")
+_MARIADB_GTID = Struct("<QIB")
 _LAST_KNOWN_FIELD = 11
 
 STANDALONE, GROUP_COMMIT, TRANSACTIONAL, DDL, PREPARED_XA, COMPLETED_XA = 1, 2, 4, 32, 64, 128
@@ -44,8 +49,7 @@ class BranchId:
         return f"X'{self.transaction.hex()}',X'{self.branch.hex()}',{self.format}"
 
 
-@dataclass(frozen=True, slots=True)
-class Gtid:
+class Gtid(NamedTuple):
     """A transaction of MySQL begins. `number` is 0 where it has no GTID; times are microseconds since 1970.
 
     `length` is how many octets the transaction has in the binlog with this event, 0 where the server does not say.
@@ -65,11 +69,12 @@ class Gtid:
         return not self.number
 
     def __str__(self) -> str:
-        return ":".join(filter(None, (self.uuid, self.tag, str(self.number)))) if self.number else ""
+        if not self.number:
+            return ""
+        return f"{self.uuid}:{self.tag}:{self.number}" if self.tag else f"{self.uuid}:{self.number}"
 
 
-@dataclass(frozen=True, slots=True)
-class MariadbGtid:
+class MariadbGtid(NamedTuple):
     """A transaction of MariaDB begins, or is all in the one event that follows (`standalone`).
 
     `branch` is that of an XA transaction which is being prepared or completed.
@@ -101,8 +106,7 @@ class MariadbGtid:
         return f"{self.domain}-{self.header.server_id}-{self.number}"
 
 
-@dataclass(frozen=True, slots=True)
-class Xid:
+class Xid(NamedTuple):
     """The transaction is committed."""
 
     header: Header
@@ -120,8 +124,8 @@ class XaPrepare:
 
 def gtid(header: Header, body: Body) -> Gtid:
     """Read the body of a GTID, or of an anonymous one."""
-    body.u(1)
-    uuid, number = str(UUID(bytes=body.take(16))), body.i(8)
+    octets, number = body.unpack(_GTID)
+    uuid = _uuid(octets)
     if not body.left or body.u(1) != 2:
         return Gtid(header, uuid, "", number)
     body.take(16)
@@ -133,6 +137,11 @@ def gtid(header: Header, body: Body) -> Gtid:
     if body.left:
         length = body.lenenc()
     return Gtid(header, uuid, "", number, committed, original, length)
+
+
+@lru_cache(maxsize=64)
+def _uuid(octets: bytes) -> str:
+    return str(UUID(bytes=octets))
 
 
 def tagged_gtid(header: Header, body: Body) -> Gtid:
@@ -147,7 +156,7 @@ def tagged_gtid(header: Header, body: Body) -> Gtid:
     while body.left:
         field = body.varlen()
         if field == 1:
-            uuid = str(UUID(bytes=bytes(body.varlen() for _ in range(16))))
+            uuid = _uuid(bytes([body.varlen() for _ in range(16)]))
         elif field == 3:
             tag = body.text(body.varlen())
         elif field in {2, 4, 5}:
@@ -161,7 +170,7 @@ def tagged_gtid(header: Header, body: Body) -> Gtid:
 
 def mariadb_gtid(header: Header, body: Body) -> MariadbGtid:
     """Read the body of a GTID of MariaDB."""
-    number, domain, flags = body.u(8), body.u(4), body.u(1)
+    number, domain, flags = body.unpack(_MARIADB_GTID)
     branch, thread = None, None
     if flags & GROUP_COMMIT:
         body.u(8)

@@ -21,29 +21,38 @@ LONGEST_END = 9
 """A payload that begins with `END` and is this long is something else: a row."""
 
 
-class Packets:
-    """Cuts payloads out of what is fed, in order; `sequence` is the number that the next packet must have."""
+_ROOM = 256 * 1024
+"""Octets that there is always room for; TLS gives a record of at most 16 KiB however much there is."""
+_LARGE = 4 * 1024 * 1024
+"""What a buffer keeps that a longer packet has made larger."""
 
-    __slots__ = ("_buffer", "_parts", "_read", "sequence")
+
+class Packets:
+    """Cuts payloads out of what is fed, in order; `sequence` is the number that the next packet must have.
+
+    What comes is written into one buffer, whose octets from `_read` to before `_end` have not been taken.
+    """
+
+    __slots__ = ("_buffer", "_end", "_parts", "_read", "sequence")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._read = 0
+        self._read = self._end = 0
         self._parts: list[bytes] = []
         self.sequence = 0
 
     @property
     def size(self) -> int:
         """Octets that were fed and not taken."""
-        return len(self._buffer) - self._read
+        return self._end - self._read
 
     @property
     def ready(self) -> bool:
         """Whether `take` would return something."""
-        buffer, at = self._buffer, self._read
-        while len(buffer) - at >= HEADER:
+        buffer, at, end = self._buffer, self._read, self._end
+        while end - at >= HEADER:
             length = buffer[at] | buffer[at + 1] << 8 | buffer[at + 2] << 16
-            if len(buffer) - at - HEADER < length:
+            if end - at - HEADER < length:
                 return False
             if length < LONGEST:
                 return True
@@ -51,11 +60,29 @@ class Packets:
         return False
 
     def feed(self, data: bytes) -> None:
-        """Add what was received."""
-        if self._read:
-            del self._buffer[: self._read]
-            self._read = 0
-        self._buffer += data
+        """Add octets."""
+        with self.room(len(data)) as room:
+            room[: len(data)] = data
+        self.fed(len(data))
+
+    def room(self, least: int = _ROOM) -> memoryview:
+        """Return where the octets that come next are to be written; `fed` says how many they are.
+
+        To be released before anything else is done here.
+        """
+        rest = self._end - self._read
+        if len(self._buffer) > _LARGE >= rest + least:
+            self._buffer = self._buffer[self._read : self._end]
+        elif self._read:
+            self._buffer[:rest] = self._buffer[self._read : self._end]
+        self._read, self._end = 0, rest
+        if len(self._buffer) - rest < least:
+            self._buffer += bytes(max(least, len(self._buffer)))
+        return memoryview(self._buffer)[rest:]
+
+    def fed(self, octets: int) -> None:
+        """Take note that so many octets were written where `room` said."""
+        self._end += octets
 
     def take_events(self, most: int, most_bytes: int) -> list[bytes]:
         """Return events of the binlog that have a checksum, without it, up to the first payload that is something else.
@@ -64,7 +91,8 @@ class Packets:
         """
         events: list[bytes] = []
         if not self._parts:
-            self._read, self.sequence = take_events(self._buffer, self._read, self.sequence, events, most, most_bytes)
+            place = self._read, self._end
+            self._read, self.sequence = take_events(self._buffer, place, self.sequence, events, most, most_bytes)
         return events
 
     def take(self, most: int, most_bytes: int) -> list[bytes]:
@@ -75,7 +103,7 @@ class Packets:
         """
         taken: list[bytes] = []
         buffer, at, sequence, size = self._buffer, self._read, self.sequence, 0
-        end = len(buffer)
+        end = self._end
         with memoryview(buffer) as view:
             while end - at >= HEADER and len(taken) < most and size < most_bytes:
                 length = buffer[at] | buffer[at + 1] << 8 | buffer[at + 2] << 16

@@ -6,7 +6,8 @@ each other: what must outlive a failover is told by GTIDs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from tailrace.errors import Fatal
 from tailrace.position import Json
@@ -15,8 +16,7 @@ _POSITION_BITS = 48
 """A transaction of more than 256 TiB would not fit."""
 
 
-@dataclass(frozen=True, slots=True)
-class BinlogPlace:
+class BinlogPlace(NamedTuple):
     """A point between two events."""
 
     file: str
@@ -33,10 +33,15 @@ class BinlogPlace:
 
 def rank(file: str, pos: int) -> int:
     """Return a number that sorts places of one server; raises `Fatal` for a file that has no number."""
+    return _file_rank(file) | pos
+
+
+@lru_cache(maxsize=16)
+def _file_rank(file: str) -> int:
     number = file.rpartition(".")[2]
     if not number.isdecimal():
         raise Fatal(f'binlog file "{file}" has no number at its end', hint="this is no name that a server gives")
-    return int(number) << _POSITION_BITS | pos
+    return int(number) << _POSITION_BITS
 
 
 def widened(known: int, end: int) -> int:

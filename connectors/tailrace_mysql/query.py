@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import lru_cache
+from struct import Struct
+from typing import NamedTuple
 
 from tailrace.errors import BadRecord
 from tailrace_mysql.body import Body
@@ -24,13 +26,14 @@ from tailrace_mysql.charset import charset_of, decoder
 from tailrace_mysql.header import Header
 from tailrace_mysql.payload import inflated
 
+_HEAD = Struct("<IIBHH")
+_BEGIN = b"BEGIN"
 _SQL_MODE, _CHARSETS, _DATABASE_COLLATION, _UTF8MB4_COLLATION = 1, 4, 8, 18
 ANSI_QUOTES = 4
 """Bit of the SQL mode: double quotes are put around names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """A statement, as text.
 
     `database` is the current one. `collation` is that of the connection's character set, `server_collation` and
@@ -54,9 +57,6 @@ class Statement:
 
     header: Header
     text: str
-
-
-_Variables: TypeAlias = dict[int, tuple[int, ...]]
 
 
 def _two_texts(body: Body) -> tuple[int, ...]:
@@ -124,33 +124,29 @@ def compressed_query(header: Header, body: Body) -> Query:
 
 
 def _query(header: Header, body: Body, *, compressed: bool) -> Query:
-    thread, _, name_size, error, size = body.u(4), body.u(4), body.u(1), body.u(2), body.u(2)
-    variables = _variables(Body(body.take(size)))
+    thread, _, name_size, error, size = body.unpack(_HEAD)
+    sql_mode, collation, server, of_database = _variables(body.take(size))
     database = body.text(name_size)
     body.u(1)
     octets = inflated(body) if compressed else body.rest()
-    collation, _, server = variables.get(_CHARSETS, (0, 0, 0))
-    return Query(
-        header,
-        thread,
-        database,
-        _text(octets, collation),
-        error,
-        sql_mode=variables.get(_SQL_MODE, (0,))[0],
-        collation=collation,
-        server_collation=server,
-        database_collation=variables.get(_DATABASE_COLLATION, (0,))[0],
-    )
+    text = _text(octets, collation)
+    return Query(header, thread, database, text, error, sql_mode, collation, server, of_database)
 
 
-def _variables(body: Body) -> _Variables:
-    found: _Variables = {}
+@lru_cache(maxsize=256)  # each connection has the same before every statement
+def _variables(octets: bytes) -> tuple[int, int, int, int]:
+    """Return SQL mode and collations: of the connection, the server, the database."""
+    found: dict[int, tuple[int, ...]] = {}
+    body = Body(octets)
     while body.left and (read := _KINDS.get(kind := body.u(1))):
         found[kind] = read(body)
-    return found
+    collation, _, server = found.get(_CHARSETS, (0, 0, 0))
+    return found.get(_SQL_MODE, (0,))[0], collation, server, found.get(_DATABASE_COLLATION, (0,))[0]
 
 
 def _text(octets: bytes, collation: int) -> str:
+    if octets == _BEGIN:  # which each transaction begins with
+        return "BEGIN"
     charset = charset_of(collation)
     if charset and charset != "binary":
         try:

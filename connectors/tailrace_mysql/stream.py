@@ -25,6 +25,7 @@ from tailrace_mysql.capture import Capture
 from tailrace_mysql.dump_fault import incident_fault
 from tailrace_mysql.fault import RESET
 from tailrace_mysql.fragment import Assembly
+from tailrace_mysql.header import ARTIFICIAL
 from tailrace_mysql.incoming import Incoming
 from tailrace_mysql.maps import TableMaps
 from tailrace_mysql.origin import Place, mark
@@ -103,8 +104,7 @@ class Stream:
     def position(self) -> StreamPosition:
         """Return where to resume once everything handed out is durable."""
         branches, gtids = self.branches.prepared, str(self.executed or "")
-        transaction = self._transaction
-        if transaction is not None:
+        if (transaction := self._transaction) is not None:
             start, ordinal = transaction.start, self._handed_out(transaction)
             return StreamPosition(
                 start.file, start.pos, gtids, transaction.gtid if ordinal else "", ordinal or None, branches
@@ -154,9 +154,12 @@ class Stream:
     def _take_plain(self, events: list[Event], most: int, most_bytes: int) -> int:
         """Tell rows that need no judgement, as many as come next; return about how many bytes they take."""
         transaction = self._transaction
-        if transaction is None or transaction.branch or transaction.ordinal < transaction.skip or not self._maps.plain:
+        if transaction is None or transaction.branch or transaction.ordinal < transaction.skip:
             return 0
-        front, origin = self._incoming.front(), transaction.origin_of(self._place)
+        front = self._incoming.front()
+        if not front or front[0][4:5] not in binlog.PLAIN:
+            return 0
+        origin = transaction.origin_of(self._place)
         told, size, end = take_rows(front, self._maps.plain, Change, origin, events, most, most_bytes)
         transaction.ordinal += told
         if end > 0 and not self._incoming.packed:
@@ -170,7 +173,7 @@ class Stream:
             return
         start = self.pos
         header = event.header
-        if not self._incoming.packed and header.end_pos and not header.artificial:
+        if header.end_pos and not header.flags & ARTIFICIAL and not self._incoming.packed:
             self.pos = widened(self.pos, header.end_pos)
             start = self.pos - header.size
         match event:
@@ -242,11 +245,7 @@ class Stream:
         self._passed(transaction.rank)
         if (interrupted := self._interrupted) is None:
             return
-        same = (
-            transaction.gtid == interrupted.gtid if interrupted.gtid
-            else (transaction.start.file, transaction.start.pos) == (interrupted.file, interrupted.pos)
-        )  # fmt: skip
-        if not same:
+        if not transaction.has(interrupted):
             raise Fatal(
                 f"resume inside transaction {interrupted.gtid or interrupted}: {transaction.gtid or transaction.start} "
                 "comes first",
@@ -317,6 +316,7 @@ class Stream:
             if transaction.ordinal <= transaction.skip:
                 return
         origin = transaction.origin_of(self._place)
+        self._maps.reshaped()
         followed = self._capture.follow(query, self._snapshot, partial(origin.statement_block, self._place, self.pos))
         for table in followed.reshaped:
             self._teller.reshaped(table)
@@ -365,7 +365,7 @@ class Stream:
     # --- rows --------------------------------------------------------------------------------------------------------
 
     def _map(self, event: binlog.TableMapped) -> None:
-        self._maps.put(event.table_id, self._capture.of_map(event.body, self._snapshot))
+        self._maps.put(event.table_id, event.body, self._capture.of_map(event.body, self._snapshot))
 
     def _on_rows(self, event: binlog.Rows) -> None:
         if self._transaction is None or not self._transaction.branch:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tailrace_mysql import columntype as kinds
 from tailrace_mysql.body import Body
@@ -33,8 +33,7 @@ from tailrace_mysql.header import Header
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class TableMapped:
+class TableMapped(NamedTuple):
     """From here on `table_id` stands for the table of `body`, which `TableMap.parse` reads.
 
     Equal bodies make equal maps.
@@ -111,7 +110,7 @@ class TableMap:
 def table_mapped(header: Header, body: Body) -> TableMapped:
     """Read the body of a table map as far as it names an id."""
     table_id = body.u(6)
-    body.u(2)
+    body.take(2)
     return TableMapped(header, table_id, body.rest())
 
 

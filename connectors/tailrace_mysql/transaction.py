@@ -9,6 +9,7 @@ from tailrace_mysql.event import Gtid, MariadbGtid
 from tailrace_mysql.gtid import GtidPosition, GtidSet
 from tailrace_mysql.origin import BinlogOrigin, Place
 from tailrace_mysql.place import BinlogPlace
+from tailrace_mysql.position import StreamPosition
 
 Executed: TypeAlias = GtidSet | GtidPosition
 
@@ -48,6 +49,10 @@ class Transaction:
         if isinstance(executed, GtidPosition) and isinstance(event, MariadbGtid):
             return executed.with_gtid(event.domain, event.header.server_id, event.number)
         return executed
+
+    def has(self, position: StreamPosition) -> bool:
+        """Whether a position that is inside a transaction is in this one."""
+        return self.gtid == position.gtid if position.gtid else self.start == (position.file, position.pos)
 
     def origin_of(self, place: Place) -> BinlogOrigin:
         """Return the origin of its changes, the same for all."""

@@ -141,6 +141,11 @@ def rows_event(
     return pack("<IBIIIH", 1, kind, 7, 19 + len(body) + 4, end, 0) + body
 
 
+def table_map(number: int, body: bytes, *, end: int, flags: int = 0) -> bytes:
+    """Return a table map."""
+    return pack("<IBIIIH", 1, 19, 7, 27 + len(body) + 4, end, flags) + number.to_bytes(6, "little") + b"\1\0" + body
+
+
 @settings(max_examples=200, deadline=None)
 @given(rows_events(), st.booleans())
 def test_events_are_taken_as_python_reads_them(
@@ -154,13 +159,17 @@ def test_events_are_taken_as_python_reads_them(
     assert (read.op, read.width, read.present, read.present_after, read.data) == (op, len(columns), *images)
     expected = cutter.changes(Change, table, op, images, origin, mark(read.header.start_pos, 0))
     other = rows_event(6, op, len(columns), images, v2=v2, end=900)
-    backlog, told = deque([other, data, b"what python knows"]), list[Change]()
-    tables = {5: Mapped(table, cutter), 6: Mapped(None, cutter)}
-    taken = take_rows(backlog, tables, Change, origin, told, 10**6, 10**6)
+    named = table_map(5, b"goods", end=950)
+    backlog, told = deque([other, named, data, b"what python knows"]), list[Change]()
+    mapped = Mapped(table, cutter)
+    maps = {6: Mapped(None, cutter)}, {b"goods": mapped}
+    taken = take_rows(backlog, maps, Change, origin, told, 10**6, 10**6)
+    assert maps[0][5] is mapped
+    before = len(other) + len(named)
     if expected is None:
-        assert (list(backlog), told, taken) == ([data, b"what python knows"], [], (0, len(other), 900))
+        assert (list(backlog), told, taken) == ([data, b"what python knows"], [], (0, before, 950))
         return
-    assert (list(backlog), taken) == ([b"what python knows"], (len(told), len(other) + len(data), 1000))
+    assert (list(backlog), taken) == ([b"what python knows"], (len(told), before + len(data), 1000))
     shown = [(c.table, c.op, c.before_wire, c.after_wire, c.origin, c.at, c.moved) for c in told]
     assert shown == [(c.table, c.op, c.before_wire, c.after_wire, c.origin, c.at, c.moved) for c in expected]
 
@@ -169,8 +178,8 @@ def test_no_event_is_taken_of_an_unknown_table_or_width_or_beyond_the_bounds() -
     images = (b"\x01", b"", b"\0" + pack("<I", 1))
     events = [rows_event(5, "c", width, images, v2=True, end=100) for width in (1, 1, 2)]
     backlog, told = deque(events), list[Change]()
-    known = {5: Mapped(object(), Cutter((4,), (0,)))}
-    assert take_rows(backlog, {}, Change, None, told, 9, 10**6) == (0, 0, -1)
+    known = {5: Mapped(object(), Cutter((4,), (0,)))}, dict[bytes, Mapped]()
+    assert take_rows(backlog, ({}, {}), Change, None, told, 9, 10**6) == (0, 0, -1)
     assert take_rows(backlog, known, Change, None, told, 1, 10**6) == (1, len(events[0]), 100)
     assert take_rows(backlog, known, Change, None, told, 9, 10**6) == (1, len(events[1]), 100)
     assert list(backlog) == [events[2]]
@@ -214,3 +223,12 @@ def test_events_are_cut_out_of_a_block(bodies: list[bytes], rest: bytes) -> None
 def test_an_event_shorter_than_its_header_is_no_event() -> None:
     with pytest.raises(ValueError, match="18 octets"):
         cut_events(pack("<IBIIIH", 1, 2, 3, 18, 0, 0), [])
+
+
+def test_table_maps_that_are_unknown_or_in_no_file_are_left_to_python() -> None:
+    known = dict[int, Mapped](), {b"goods": Mapped(None, Cutter((), ()))}
+    strange = [table_map(5, b"other", end=9), table_map(5, b"goods", end=9, flags=0x20), table_map(5, b"", end=9)[:-1]]
+    for event in strange:
+        backlog = deque([event])
+        assert take_rows(backlog, known, Change, None, [], 9, 10**6) == (0, 0, -1)
+        assert (list(backlog), known[0]) == ([event], {})

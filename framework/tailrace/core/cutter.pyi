@@ -1,6 +1,6 @@
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import TypeVar, final
+from collections.abc import Sequence
+from typing import Any, TypeVar, final
 
 _C = TypeVar("_C")
 
@@ -19,11 +19,12 @@ class Cutter:
 
 @final
 class Mapped:
-    def __init__(self, table: object, cutter: Cutter) -> None: ...
+    owner: Any
+    def __init__(self, table: object, cutter: Cutter, owner: object = None) -> None: ...
 
 def take_rows(
     backlog: deque[bytes],
-    tables: Mapping[int, Mapped],
+    maps: tuple[dict[int, Mapped], dict[bytes, Mapped]],
     kind: type[object],
     origin: object,
     events: list[_C],

@@ -21,6 +21,8 @@ from tailrace.core.change cimport ChangeFields, new_change
 cdef enum:
     WIDEST = 1 << 16
     HEADER = 19
+    TABLE_MAP = 19
+    ARTIFICIAL = 0x20  # a flag: the event is in no file
     LARGEST = 1 << 18  # octets of an event: the rows of a larger one are told bit by bit
 
 
@@ -165,37 +167,56 @@ cdef class Cutter:
 
 @cython.final
 cdef class Mapped:
-    """What a table id of the binlog stands for. `table` None: its rows concern nobody."""
+    """What a table id of the binlog stands for. `table` None: its rows concern nobody. `owner` is the caller's own."""
 
+    cdef readonly object owner
     cdef object table
     cdef Cutter cutter
 
-    def __cinit__(self, table, cutter):
+    def __cinit__(self, table, cutter, owner=None):
+        self.owner = owner
         self.table = table
         self.cutter = <Cutter?>cutter
 
 
 def take_rows(
-    backlog, dict tables not None, type kind not None, origin, list events not None, Py_ssize_t most,
+    backlog, tuple maps not None, type kind not None, origin, list events not None, Py_ssize_t most,
     Py_ssize_t most_bytes,
 ):
     """Move rows events from the front of `backlog`, a deque of events, into `events`, as changes of `origin`.
 
-    `tables` has a `Mapped` by table id. Stops before the first event that is left to Python, as is one with which
+    `maps` are two dictionaries: a `Mapped` by table id, and by what a table map says of the table. Table maps that are known by the second are
+    taken, too, and noted in the first. Stops before the first event that is left to Python, as is one with which
     `events` would have more than `most` entries, or once `most_bytes` were taken. Returns how many changes there are more, the octets that were taken, and
     where the last of those events ends (u32), -1 if there was none.
     """
+    cdef dict tables, bodies
+    tables, bodies = maps
     cdef Py_ssize_t before = len(events), size = 0
-    cdef long long end = -1
+    cdef long long end = -1, position
     cdef bytes event
     while backlog and len(events) < most and size < most_bytes:
         event = backlog[0]
-        if not take_event(event, tables, kind, origin, events, most):
+        if not take_map(event, tables, bodies) and not take_event(event, tables, kind, origin, events, most):
             break
         size += len(event)
-        end = <long long>number_of(<const unsigned char*>event + 13, 4)
+        position = <long long>number_of(<const unsigned char*>event + 13, 4)
+        if position:
+            end = position
         backlog.popleft()
     return len(events) - before, size, end
+
+
+cdef bint take_map(bytes event, dict tables, dict bodies) except -1:
+    """Note what a table map says whose table is known; False where it is left to Python, or is none."""
+    cdef const unsigned char* octets = event
+    if len(event) < HEADER + 8 or octets[4] != TABLE_MAP or octets[17] & ARTIFICIAL:
+        return False
+    mapped = bodies.get(event[HEADER + 8 :])
+    if mapped is None:
+        return False
+    tables[number_of(octets + HEADER, 6)] = <Mapped?>mapped
+    return True
 
 
 cdef bint take_event(bytes event, dict tables, type kind, origin, list events, Py_ssize_t most) except -1:

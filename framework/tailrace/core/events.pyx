@@ -21,16 +21,18 @@ cdef enum:
 
 
 def take_events(
-    bytearray buffer not None, Py_ssize_t at, int sequence, list events not None, Py_ssize_t most,
+    bytearray buffer not None, tuple place not None, int sequence, list events not None, Py_ssize_t most,
     Py_ssize_t most_bytes,
 ):
-    """Append the events of packets from `at` on, without checksums: at most `most`, none after `most_bytes` octets.
+    """Append the events of packets, without checksums: at most `most`, none after `most_bytes` octets.
 
-    `sequence` is the number of the next packet. Returns where the first packet begins that was not taken, and its number.
+    `place` is where the packets begin and end, of which the last may be cut short. `sequence` is the number of the next packet. Returns where the first packet begins that was not taken, and its number.
     """
     cdef const unsigned char* octets = buffer
-    cdef Py_ssize_t end = len(buffer), length, size = 0
+    cdef Py_ssize_t at = place[0], end = place[1], length, size = 0
     cdef bytes event
+    if not 0 <= at <= end <= len(buffer):
+        raise IndexError(place)
     while end - at >= PACKET_HEADER and len(events) < most and size < most_bytes:
         length = <Py_ssize_t>little_endian(octets + at, 3)
         if length == LONGEST or length > end - at - PACKET_HEADER or octets[at + 3] != sequence:
