@@ -10,6 +10,7 @@ import time
 from tailrace_mysql.fault import NoAnswer, lost_connection
 from tailrace_mysql.packet import Packets, framed
 
+
 class Channel:
     """What the dump and the queries have in common. `heard` is when the other side last said anything, monotonic."""
 
