@@ -1,9 +1,9 @@
 """How long is a task without a worker, from the end of one to the next event by another?
 
-    python benchmarks/takeover.py [--rounds 20] [--others 5] [--session 15]
+    python benchmarks/takeover.py [--rounds 20] [--others 5] [--rows 10] [--session 15]
 
 Three workers share three tasks through one Kafka broker, and rows are written all the time. In every round the worker
-of a task ends: killed with signal 9 alone (`--rounds`), killed with all that it has started, as when a machine dies, or
+of a task that has told `--rows` rows ends: killed with signal 9 alone (`--rounds`), killed with all that it has started, as when a machine dies, or
 stopped in order (`--others`). The time runs from the signal until a reader of committed records has the first one by
 the task's next writer. Whether that one has opened the task is asked again and again, so a figure may be too long by as
 much as one question takes.
@@ -40,11 +40,12 @@ WAYS: dict[str, Callable[[Member], object]] = {
 }
 
 
-def take_over(crew: Crew, number: int, end: Callable[[Member], object]) -> float:
+def take_over(crew: Crew, number: int, rows: int, end: Callable[[Member], object]) -> float:
     """End the worker of a task; return the seconds until another has told something."""
     task = TASKS[number % len(TASKS)]
     owner = crew.wait_shared()[task]
     victim = next(member for member in crew.members if member.pid == owner)
+    crew.wait(lambda: len(crew.numbers(task)) >= rows, f"{task} tells {rows} rows", timeout=PATIENCE + rows)
     crew.wait_flowing(task)
     clients = Clients(crew.log.config)
     offsets = OffsetsTopic(clients, Topics(clients))
@@ -74,7 +75,7 @@ def take_over(crew: Crew, number: int, end: Callable[[Member], object]) -> float
 
 def main() -> None:
     """Measure, and publish."""
-    options = measurement.parser(__doc__ or "", rounds=20)
+    options = measurement.parser(__doc__ or "", rows=10, rounds=20)
     options.add_argument("--others", type=int, default=5, help="how often for the other ways to end; 5 if not given")
     options.add_argument("--session", type=float, default=15.0, help="worker.session_timeout; 15 if not given")
     given = options.parse_args()
@@ -89,11 +90,12 @@ def main() -> None:
             crew.start()
             for way, end in WAYS.items():
                 for number in range(given.rounds if end is Member.kill else given.others):
-                    found[way].append(take_over(crew, number, end))
+                    found[way].append(take_over(crew, number, given.rows, end))
             crew.check()
     rows: list[dict[str, Cell]] = [
         {"case": way, "contender": "take-over", "p50_seconds": statistics.median(times), "max_seconds": max(times)}
         for way, times in found.items()
+        if times
     ]
     every_run: list[dict[str, Cell]] = [
         {"case": way, "seconds": seconds} for way, times in found.items() for seconds in times

@@ -14,6 +14,7 @@ import pytest
 from databases.debezium.install import missing
 from measurement import ROOT
 from report import details, summary
+from servers.kafka import require as require_kafka
 from servers.mysql import FLAVOURS
 from servers.mysql import require as require_binlog
 from servers.opensearch import require as require_opensearch
@@ -28,11 +29,18 @@ MORE = {
     "binlog_beside_debezium": ["--cases", "stream-single-rows,snapshot"],
     "binlog_latency": ["--rate", "500", "--servers", "mariadb"],
     "binlog_transaction": ["--servers", "mysql"],
+    "kafka_stream": ["--against", "producer"],
+    "takeover": ["--rows", "10", "--others", "0"],
 }
 """All their cases would take a minute."""
 
 JAVA = {"beside_debezium", "binlog_beside_debezium"}
-MARKS = {**{name: [pytest.mark.java] for name in JAVA}, "search": [pytest.mark.opensearch]}
+KAFKA = {"kafka_stream", "takeover"}
+MARKS = {
+    **{name: [pytest.mark.java] for name in JAVA},
+    **{name: [pytest.mark.kafka] for name in KAFKA},
+    "search": [pytest.mark.opensearch],
+}
 
 
 @pytest.mark.postgres
@@ -46,6 +54,8 @@ def test_a_benchmark_runs(name: str, tmp_path: Path) -> None:
         require_opensearch()
     else:
         require(15)
+    if name in KAFKA:
+        require_kafka()
     if name in JAVA and (reason := missing()):
         assert os.environ.get("CI") != "true", reason
         pytest.skip(reason)

@@ -132,9 +132,7 @@ MUTANTS: dict[str, Callable[[], Callable[[Story], None]]] = {
         "now.ready = batch.position  #", "now.ready = batch.position or now.ready  #"
     ),
     "ignore the stored position": lambda: _loop("source.open(now.durable)", "source.open(None)"),
-    "leave the last items of the source uncommitted": lambda: _loop(
-        "at_once=end or (pace.when_dry and not batch.items)", "at_once=False"
-    ),
+    "leave the last items of the source uncommitted": lambda: _loop("at_once=at_once)", "at_once=False)"),
     "save before flush": lambda: _beside(
         "        self._sink.flush()\n        self._offsets.save(self._task, position)",
         "        self._offsets.save(self._task, position)\n        self._sink.flush()",

@@ -218,7 +218,8 @@ class KafkaCluster:
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tailrace-"))
         self.access = access or Access()
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Sixteen octets in base64; to the format tool a leading `-` is an option, so the first six bits are no 62.
+        cluster_id = base64.urlsafe_b64encode(bytes([0]) + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         self.brokers = [KafkaBroker(programs, number, self.folder, cluster_id) for number in range(1, count + 1)]
         copies, in_sync = str(min(3, count)), str(min(2, count))
         voters = ",".join(f"{broker.number}@127.0.0.1:{broker.controller_port}" for broker in self.brokers)

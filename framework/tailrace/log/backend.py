@@ -55,6 +55,16 @@ class TakesBlocks(Protocol):
         ...
 
 
+@runtime_checkable
+class Resting(Protocol):
+    """A log whose commits cost other machines much: a source's task that keeps up rests between them."""
+
+    @property
+    def commit_rest(self) -> float:
+        """Seconds from a commit to the next one, at least, while the input is dry again and again."""
+        ...
+
+
 class LogBackend(Protocol):
     """Kafka, or the bundled store. Building one does no I/O."""
 

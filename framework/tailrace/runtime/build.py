@@ -19,7 +19,7 @@ from tailrace.codec.delivery import Delivery, DeliveryDecoder
 from tailrace.codec.encoder import ChangeEncoder
 from tailrace.config.settings import Block, Settings
 from tailrace.errors import ConfigError
-from tailrace.log.backend import LogBackend, Start, TakesBlocks
+from tailrace.log.backend import LogBackend, Resting, Start, TakesBlocks
 from tailrace.log.seat import Shared
 from tailrace.runtime.dead_letter import DeadLetters, LetteredOffsets
 from tailrace.runtime.logs import LogSettings
@@ -209,7 +209,9 @@ def _source_task(spec: TaskSpec) -> Task:
         source=source,
         stage=ChangeStage(encoder, bad_records, build_transforms(spec)),
         sink=log.writer(config.topic_prefix),
-        pace=Pace(config.commit_interval, config.commit_bytes),
+        pace=Pace(
+            config.commit_interval, config.commit_bytes, rest=log.commit_rest if isinstance(log, Resting) else 0.0
+        ),
         warnings=lambda: encoder.warnings,
         bad_records=lambda: bad_records.count,
     )

@@ -26,6 +26,8 @@ B = TypeVar("B")
 
 _ASK_EVERY = 0.1
 """Seconds."""
+_PARTS = 4
+"""Sleeps of one rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Pace:
     commit_bytes: int = 16 * 1024 * 1024
     when_dry: bool = True  # False: a commit is costly, or leaves something behind, and waits until it is due
     idle: float = 0.5  # the longest wait of one poll in seconds, and so how late a request to stop may be noticed
+    rest: float = 0.0  # seconds that a dry input waits for after a commit: where each one is a load on others
 
 
 @dataclass(slots=True)
@@ -63,6 +66,7 @@ def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
     until_current: bool = False,
     watch: Callable[[Progress], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Move items from `source` through `stage` into `sink`, until stopped, at the end, or current.
 
@@ -74,7 +78,7 @@ def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
         now.durable = now.ready = sink.open(name)
         source.open(now.durable)
         watch(now)
-        timeout, current = 0.0, _CaughtUp(source, clock)
+        timeout, current, rest = 0.0, _CaughtUp(source, clock), _Rest(pace.rest, clock, sleep)
         while True:
             stop = stopping()
             batch, ended = _poll(source, timeout, stop=stop)
@@ -90,8 +94,10 @@ def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
                 now.ready = batch.position
             silent = timeout > 0 and not batch.items
             end = stop or ended or (until_current and current(empty=not batch.items, silent=silent))
-            if (position := _due(now, pace, clock, at_once=end or (pace.when_dry and not batch.items))) is not None:
+            at_once = end or (pace.when_dry and not batch.items and rest.over())
+            if (position := _due(now, pace, clock, at_once=at_once)) is not None:
                 sink.commit(position)
+                rest.begin()
                 now.durable, now.uncommitted_bytes, now.waiting_since = position, 0, None
                 now.commits += 1
             source.ack(now.durable)
@@ -102,7 +108,7 @@ def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
             if now.ending:
                 return
             # Straight after a batch only look whether there is more: if there is not, commit rather than wait.
-            timeout = 0.0 if batch.items else pace.idle
+            timeout = 0.0 if batch.items or rest.taken() else pace.idle
 
 
 def _poll(source: Source[A], timeout: float, *, stop: bool) -> tuple[Batch[A], bool]:
@@ -118,6 +124,34 @@ def _due(now: Progress, pace: Pace, clock: Callable[[], float], *, at_once: bool
         return now.ready if now.ready != now.durable else None  # moved on without items: let the source discard them
     full = now.uncommitted_bytes >= pace.commit_bytes or clock() - now.waiting_since >= pace.commit_interval
     return now.ready if at_once or full else None
+
+
+class _Rest:
+    """Keeps commits apart while the input is dry; what comes meanwhile gathers, and is read in few batches."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._sleep = sleep
+        self._until: float | None = None
+
+    def begin(self) -> None:
+        """Rest from now on."""
+        self._until = self._clock() + self._seconds if self._seconds else None
+
+    def over(self) -> bool:
+        """Whether the next commit may come."""
+        return self._left() <= 0
+
+    def taken(self) -> bool:
+        """Sleep for a part of the rest: no longer, since a database waits once the connection is full."""
+        left = self._left()
+        if left > 0:
+            self._sleep(min(left, self._seconds / _PARTS))
+        return left > 0
+
+    def _left(self) -> float:
+        return 0.0 if self._until is None else self._until - self._clock()
 
 
 class _CaughtUp:

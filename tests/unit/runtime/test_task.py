@@ -64,6 +64,27 @@ def test_a_costly_commit_waits_until_it_is_due_also_where_the_input_is_dry() -> 
     assert sink.committed == [1, 2, 3]
 
 
+def test_commits_of_a_dry_input_lie_apart_where_they_are_to_and_what_comes_meanwhile_goes_together() -> None:
+    now, seen = [0.0], dict[tuple[int, int], float]()
+
+    def sleep(seconds: float) -> None:
+        assert seconds <= 2.5, "longer than a database can go on without a reader"
+        now[0] += seconds
+
+    def watch(progress: Progress) -> None:
+        seen.setdefault((progress.records, progress.commits), now[0])
+
+    source, sink = StorySource[int]([1, DRY, 2, DRY, 3, DRY, DRY, DRY, DRY, 4], batch=1), MemorySink[int]()
+    run_task(
+        "t", source, same, sink, pace=Pace(commit_interval=1e9, rest=10), clock=lambda: now[0], sleep=sleep,
+        watch=watch,
+    )  # fmt: skip
+    assert seen[1, 1] == 0, "the first waits for nothing"
+    assert (2, 2) not in seen
+    assert seen[3, 2] == 10, "the second waits, and takes along what came"
+    assert sink.committed == [1, 2, 3, 4]
+
+
 def test_nothing_is_committed_inside_a_pass_without_positions() -> None:
     source = StorySource[int]([1, OPEN, 2, 3, DRY, 4, DRY, 5, CLOSE, 6], batch=1)
     sink = MemorySink[int]()

@@ -35,6 +35,11 @@ class KafkaLog:
         self._clients = Clients(config)
         self._topics = Topics(self._clients)
 
+    @property
+    def commit_rest(self) -> float:
+        """Seconds between transactions of a task that keeps up with its source."""
+        return self.config.commit_rest
+
     def writer(self, prefix: str = "") -> Sink[Record]:
         """Return a sink that commits records and position together."""
         return KafkaWriter(self._clients, self._topics, prefix)

@@ -7,7 +7,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    model_validator,
+)
 
 from tailrace.codec.registry_settings import SchemaRegistryConfig
 
@@ -142,6 +151,11 @@ class KafkaLogConfig(KafkaTopicSettings):
         900.0,
         description="seconds that a transaction may stay open, at most the brokers' transaction.max.timeout.ms; one "
         "that a dead worker left, and nobody takes over, holds up readers for so long",
+    )
+    commit_rest: NonNegativeFloat = Field(
+        0.01,
+        description="seconds between two transactions of a task that keeps up with its source: what comes meanwhile goes "
+        "with the next one, since each costs the brokers as much as thousands of rows",
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field("lz4", description="of record batches")
     create_topics: bool = Field(
