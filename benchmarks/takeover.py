@@ -3,10 +3,10 @@
     python benchmarks/takeover.py [--rounds 20] [--others 5] [--rows 10] [--session 15]
 
 Three workers share three tasks through one Kafka broker, and rows are written all the time. In every round the worker
-of a task that has told `--rows` rows ends: killed with signal 9 alone (`--rounds`), killed with all that it has started, as when a machine dies, or
-stopped in order (`--others`). The time runs from the signal until a reader of committed records has the first one by
-the task's next writer. Whether that one has opened the task is asked again and again, so a figure may be too long by as
-much as one question takes.
+of a task that has told `--rows` rows ends: killed with signal 9 alone (`--rounds`), killed with all that it has
+started, as when a machine dies, or stopped in order (`--others`). The time runs from the signal until a reader of
+committed records has the first one by the task's next writer. Whether that one has opened the task is asked again and
+again, so a figure may be too long by as much as one question takes.
 """
 
 from __future__ import annotations

@@ -154,8 +154,8 @@ class KafkaLogConfig(KafkaTopicSettings):
     )
     commit_rest: NonNegativeFloat = Field(
         0.01,
-        description="seconds between two transactions of a task that keeps up with its source: what comes meanwhile goes "
-        "with the next one, since each costs the brokers as much as thousands of rows",
+        description="seconds between two transactions of a task that keeps up with its source: what comes meanwhile "
+        "goes with the next one, since each costs the brokers as much as thousands of rows",
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field("lz4", description="of record batches")
     create_topics: bool = Field(
