@@ -16,27 +16,14 @@ _COMPRESSIONS = {
 }
 
 
-class ArchiveConfig(SinkConfig):
-    """`type: archive`."""
+class FilesConfig(SinkConfig):
+    """What sinks have in common that write files and publish them now and then."""
 
     commits_when_dry: ClassVar[bool] = False
 
-    path: Path | str = Field(description="folder, or url of one: s3://bucket/prefix, webhdfs://host:9870/path …")
-    options: dict[str, object] = Field(
-        {}, description="of the store, as its fsspec driver names them: endpoint, region, credentials"
-    )
-    format: Literal["parquet", "avro"] = Field("parquet", description="what the files are")
     layout: Literal["envelope", "flat"] = Field(
         "envelope", description="the whole envelope, or the row's columns beside each other (parquet only)"
     )
-    compression: str = Field("zstd", description="parquet: zstd, snappy, gzip, lz4; avro: zstd, deflate, snappy; none")
-    partition_by: Literal["hour", "day", "partition"] = Field(
-        "hour", description="folders of a topic: dt=…/hour=…, dt=… alone, or partition=…"
-    )
-    time_field: str = Field(
-        "", description="field of the envelope that says when, as after.created_at; the record's time if not set"
-    )
-    time_zone: str = Field("UTC", description="of the folders' days and hours")
     roll_bytes: int = Field(128 * 1024 * 1024, gt=0, description="size at which a file is finished")
     roll_rows: int = Field(5_000_000, gt=0, description="rows at which a file is finished")
     commit_interval: PositiveFloat = Field(
@@ -50,6 +37,24 @@ class ArchiveConfig(SinkConfig):
     spool: Path | None = Field(
         None, description="local folder for unfinished files of a remote store; one for temporary files if not set"
     )
+
+
+class ArchiveConfig(FilesConfig):
+    """`type: archive`."""
+
+    path: Path | str = Field(description="folder, or url of one: s3://bucket/prefix, webhdfs://host:9870/path …")
+    options: dict[str, object] = Field(
+        {}, description="of the store, as its fsspec driver names them: endpoint, region, credentials"
+    )
+    format: Literal["parquet", "avro"] = Field("parquet", description="what the files are")
+    compression: str = Field("zstd", description="parquet: zstd, snappy, gzip, lz4; avro: zstd, deflate, snappy; none")
+    partition_by: Literal["hour", "day", "partition"] = Field(
+        "hour", description="folders of a topic: dt=…/hour=…, dt=… alone, or partition=…"
+    )
+    time_field: str = Field(
+        "", description="field of the envelope that says when, as after.created_at; the record's time if not set"
+    )
+    time_zone: str = Field("UTC", description="of the folders' days and hours")
 
     @field_validator("path", mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tailrace.event import StoredRecord
-from tailrace_archive.config import ArchiveConfig
+from tailrace_archive.config import FilesConfig
 from tailrace_archive.fault import local_faults
 from tailrace_archive.place import file_name
 from tailrace_archive.writing import Format, OpenFile, Target
@@ -56,7 +56,7 @@ class _Draft:
 class Desk:
     """Where files are written. `folder` is on a local disk, and nobody else's."""
 
-    def __init__(self, folder: Path, make: Format, config: ArchiveConfig) -> None:
+    def __init__(self, folder: Path, make: Format, config: FilesConfig) -> None:
         self._folder, self._make, self._config = folder, make, config
         self._drafts: dict[Target, _Draft] = {}
         self._finished: list[Finished] = []
@@ -94,6 +94,11 @@ class Desk:
                 refuse(end)
             first = end + 1
             self._relieve(draft)
+
+    def end(self, target: Target) -> None:
+        """Finish the file of `target`, if there is one: what is written to it next is in a file behind it."""
+        if target in self._drafts:
+            self._end(target)
 
     def finish(self) -> list[Finished]:
         """Finish all files; return those that wait to be published, the finished before included, and forget them."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Sequence
 from io import BufferedWriter
 from pathlib import Path
 from uuid import uuid4
 
-from tailrace.errors import Fatal, Retriable
+from tailrace.errors import Fatal
 from tailrace_archive.fault import local_faults
+from tailrace_archive.spool import lock
 
 
 class DiskStore:
@@ -23,17 +23,7 @@ class DiskStore:
     def open(self, task: str) -> Path:
         """Take the lock, which ends with the process."""
         folder = self._root / self._own
-        with local_faults(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = (folder / "lock").open("ab")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.close()
-            raise Retriable(
-                f"open the archive {folder}: another process is writing it", hint=f"only one worker may run {task}"
-            ) from error
-        self._lock = lock
+        self._lock = lock(folder, f"the archive {folder}", task)
         return folder / "writing"
 
     def stage(self, file: Path, path: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,14 +18,18 @@ from tailrace_archive.writing import Target
 PAGE_BYTES = 256 * 1024
 """Of data pages. Parquet's own 1 MB makes each open column hold as much."""
 
+Fit: TypeAlias = Callable[[pa.Table], pa.Table]
+"""Makes rows of a layout those of the file."""
+
 
 class ParquetFile:
     """A file of one topic's partition and one schema. See `writing.OpenFile`."""
 
     ending = "parquet"
 
-    def __init__(self, path: Path, target: Target, layout: Layout, compression: str) -> None:
+    def __init__(self, path: Path, target: Target, layout: Layout, compression: str, *, fit: Fit | None = None) -> None:
         self._path, self._target, self._layout, self._compression = path, target, layout, compression
+        self._fit = fit
         self._rows = Rows(target.topic, target.partition, layout)
         self._writer: pq.ParquetWriter | None = None
         self._sink: pa.NativeFile | None = None
@@ -47,12 +52,14 @@ class ParquetFile:
         """Write the rows in memory as a row group."""
         if not len(self._rows):
             return
+        table = self._rows.take()
+        if self._fit is not None:
+            table = self._fit(table)
         if self._writer is None:
             self._sink = pa.OSFile(str(self._path), "wb")
             self._writer = pq.ParquetWriter(
-                self._sink, self._layout.schema, compression=self._compression, data_page_size=PAGE_BYTES
+                self._sink, table.schema, compression=self._compression, data_page_size=PAGE_BYTES
             )
-        table = self._rows.take()
         self._writer.write_table(table, row_group_size=table.num_rows)
 
     def finish(self, first: int, last: int) -> None:

@@ -8,9 +8,6 @@ like) or, where there is a rename, by renaming to a name that nobody has: so of 
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from io import BufferedWriter
 from pathlib import Path
@@ -19,6 +16,7 @@ from uuid import uuid4
 
 from tailrace.errors import ConfigError, Fatal, Retriable
 from tailrace_archive.fault import local_faults, store_faults
+from tailrace_archive.spool import lock, spool_of
 
 _DRIVERS = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs",
@@ -31,28 +29,16 @@ class RemoteStore:
     """A `Store` behind a url. `options` are its driver's."""
 
     def __init__(self, url: str, options: Mapping[str, object], own: str, spool: Path | None) -> None:
-        self._url, self._options, self._own = url.rstrip("/"), dict(options), own
-        self._spool = spool or Path(tempfile.gettempdir()) / "tailrace-archive"
+        self._url, self._options = url.rstrip("/"), dict(options)
+        self._spool = spool_of(spool, f"{self._url} {own}")
         self._connected: tuple[Any, str] | None = None
         self._lock: BufferedWriter | None = None
 
     def open(self, task: str) -> Path:
         """Connect, and take the local folder; other machines are kept out when they commit."""
-        folder = self._spool / hashlib.sha256(f"{self._url} {self._own}".encode()).hexdigest()[:24]
-        with local_faults(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = (folder / "lock").open("ab")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.close()
-            raise Retriable(
-                f"open the archive {self._url}: another process here is writing it",
-                hint=f"only one worker may run {task}",
-            ) from error
-        self._lock = lock
+        self._lock = lock(self._spool, f"the archive {self._url}", task)
         self._connect()
-        return folder / "writing"
+        return self._spool / "writing"
 
     def _connect(self) -> tuple[Any, str]:
         if self._connected is None:

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import ClassVar, TypeAlias, cast
+from typing import ClassVar, cast
 from uuid import uuid4
 
 from tailrace.codec.delivery import Delivery
-from tailrace.codec.registry import AvroSchema
 from tailrace.errors import BadRecord, TailraceError
 from tailrace.position import Position
 from tailrace.sink import SinkConfig
@@ -24,18 +23,12 @@ from tailrace_archive.desk import Desk, Finished
 from tailrace_archive.formats import format_of
 from tailrace_archive.ledger import Entry, Ledger
 from tailrace_archive.place import SLOT_MS, FieldTime, Folders
+from tailrace_archive.runs import Kind, runs, schema_of
 from tailrace_archive.stores import store_of
 from tailrace_archive.writing import Target
 
 OWN = "_tailrace"
 """The folder of ledgers. Hive, Spark and Arrow pass over names that begin with an underscore."""
-
-
-FRAME = 5
-"""Octets before a value's Avro: zero, and the id of its schema."""
-
-_Kind: TypeAlias = "tuple[str, int, int, bytes | None]"
-"""What records of one run have in common: topic, partition, quarter of an hour, frame; no frame for tombstones."""
 
 
 class ArchiveSink:
@@ -69,23 +62,10 @@ class ArchiveSink:
 
     def write(self, items: Sequence[Delivery]) -> None:
         """Write records into files that nobody sees yet; tombstones tell what a delete told before, and are counted."""
-        run: list[Delivery] = []
-        last: _Kind = ("", 0, 0, None)
-        for delivery in items:  # once for every record: this loop is a good part of what the sink costs
-            topic, partition, _, timestamp, _, value, _ = delivery.record
-            try:
-                when = (timestamp if self._time is None else self._time(delivery)) // SLOT_MS
-            except BadRecord as error:
-                self._reject(delivery, error)
-                continue
-            kind = (topic, partition, when, value and value[:FRAME])
-            if kind != last:
-                self._write(last, run)
-                run, last = [], kind
-            run.append(delivery)
-        self._write(last, run)
+        for kind, run in runs(items, self._time, self._reject):
+            self._write(kind, run)
 
-    def _write(self, kind: _Kind, deliveries: Sequence[Delivery]) -> None:
+    def _write(self, kind: Kind, deliveries: Sequence[Delivery]) -> None:
         """Write records of one kind."""
         topic, partition, slot, head = kind
         if head is None:
@@ -93,7 +73,7 @@ class ArchiveSink:
             return
         desk = self._opened()
         try:
-            schema_id, schema = _schema(deliveries[0])
+            schema_id, schema = schema_of(deliveries[0])
             folder = self._folders.of(slot * SLOT_MS, partition)
             target = Target(topic, partition, folder, schema_id, schema)
             desk.begin(target)
@@ -104,7 +84,7 @@ class ArchiveSink:
         desk.write(target, [each.record for each in deliveries], lambda at: self._refuse(deliveries[at]))
 
     def _refuse(self, delivery: Delivery) -> None:
-        schema_id, _ = _schema(delivery)
+        schema_id, _ = schema_of(delivery)
         self._reject(delivery, BadRecord(f"the value is not what its schema {schema_id} says, or fits no column"))
 
     def commit(self, position: Position) -> None:
@@ -168,11 +148,3 @@ class ArchiveSink:
 
 def _fail(_: Delivery, error: BadRecord) -> None:
     raise error
-
-
-def _schema(delivery: Delivery) -> tuple[int, AvroSchema]:
-    """Return the writer's schema of the value, and its id; raises `BadRecord` where it has none."""
-    found = delivery.writer_schema
-    if found is None:
-        raise BadRecord("the value is no Avro", hint="the archive needs connectors with `format: avro`")
-    return found

@@ -15,6 +15,7 @@ from tailrace.config.settings import ServerSettings, WorkerSettings
 from tailrace.log.kafka.settings import KafkaLogConfig
 from tailrace.log.store.settings import BundledLogConfig
 from tailrace_archive.config import ArchiveConfig
+from tailrace_archive.iceberg.config import IcebergConfig
 from tailrace_mysql.config import MysqlConfig
 from tailrace_postgres.config import PostgresConfig
 from tailrace_replica.config import ReplicaConfig
@@ -48,6 +49,11 @@ BLOCKS: list[tuple[str, str, type[BaseModel]]] = [
         "`sinks.<name>:` with `type: archive`",
         "Topics as files; [docs/archive.md](archive.md) has all of it.",
         ArchiveConfig,
+    ),
+    (
+        "`sinks.<name>:` with `type: iceberg`",
+        "Topics as tables of Apache Iceberg; [docs/iceberg.md](iceberg.md) has all of it.",
+        IcebergConfig,
     ),
     (
         "`sinks.<name>:` with `type: opensearch` or `type: elasticsearch`",

@@ -1,0 +1,29 @@
+"""Iceberg tables as readers see them: by pyiceberg's own scan."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyiceberg.catalog import load_catalog
+from pyiceberg.exceptions import NoSuchTableError
+
+
+def scanned(folder: Path, table: str, *, rows: str = "") -> pa.Table:
+    """The rows of a table in a sink's folder, those alone that fulfil `rows`; none where there is no table."""
+    uri = f"sqlite:///{folder}/catalog.db"
+    if not (folder / "catalog.db").exists():
+        return pa.table({})
+    with closing(load_catalog("default", type="sql", uri=uri, warehouse=f"file://{folder}")) as catalog:
+        try:
+            loaded = catalog.load_table(table)
+        except NoSuchTableError:
+            return pa.table({})
+        return loaded.scan(row_filter=rows).to_arrow() if rows else loaded.scan().to_arrow()
+
+
+def table_rows(folder: Path, table: str, by: str) -> list[dict[str, Any]]:
+    """The rows of a table, in the order of a column."""
+    return sorted(scanned(folder, table).to_pylist(), key=lambda row: row[by])
