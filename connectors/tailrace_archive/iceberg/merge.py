@@ -51,7 +51,7 @@ class Changes:
         self._first = pc.max(truncates).as_py() + 1 if self.emptied else 0
         told = told.slice(self._first)
         if not key:
-            self.keys, self._last, self._partial = None, told[_ROW], None
+            self.keys, self._last, self._partial = pa.table({}), told[_ROW], None
             return
         last = told.group_by(key).aggregate([(_ROW, "max")]).rename_columns([*key, _ROW])
         self.keys = last.select(key)
@@ -128,16 +128,17 @@ def _change(transaction: Transaction, replaced: Sequence[DataFile], files: Seque
 
 def _rewrite(table: Table, changes: Changes, writer: _Writer) -> list[DataFile]:
     """Write what stays of files that have a row of a changed key, and rows that lack values; return those files."""
-    replaced = [task.file for task in table.scan().plan_files()] if changes.emptied else []
-    old = [file_schema(table.schema()).empty_table()]
-    if changes.keys is not None and changes.keys.num_rows and not changes.emptied:
-        for task in _touched(table, changes.keys):
-            replaced.append(task.file)
-            for rows in _rows(table, task, table.schema()):
-                known = among(rows, changes.keys)
-                writer.write(rows.filter(pc.invert(known)))
-                if changes.partial is not None:
-                    old.append(rows.filter(among(rows, changes.partial)))
+    if changes.emptied:
+        touched, replaced = [], [task.file for task in table.scan().plan_files()]
+    else:
+        touched = list(_touched(table, changes.keys))
+        replaced = [task.file for task in touched]
+    old = [writer.schema.empty_table()]
+    for task in touched:
+        for rows in _rows(table, task, table.schema()):
+            writer.write(rows.filter(pc.invert(among(rows, changes.keys))))
+            if changes.partial is not None:
+                old.append(rows.filter(among(rows, changes.partial)))
     if changes.partial is not None:
         history = changes.history(changes.partial)
         writer.write(completed(history, pa.concat_tables(old), changes.partial.column_names, writer.schema))
@@ -206,6 +207,8 @@ def among(rows: pa.Table, keys: pa.Table) -> pa.Array:
 
 def _touched(table: Table, keys: pa.Table) -> Iterator[FileScanTask]:
     """Return the files that have a row of one of the keys."""
+    if not keys.num_rows:
+        return
     schema = table.schema().select(*keys.column_names)
     with table_faults(f"read table {'.'.join(table.name())}"):
         for task in table.scan(row_filter=_between(keys)).plan_files():
