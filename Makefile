@@ -14,7 +14,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORE := $(wildcard framework/tailrace/core/*.pyx framework/tailrace/core/*.pxd)
 # In the order in which the page tells them.
-BENCHMARKS ?= stream_rate snapshot beside_debezium latency startup log_append log_read encode big_transaction binlog_rate binlog_snapshot binlog_beside_debezium binlog_latency binlog_transaction replica search kafka_stream takeover
+BENCHMARKS ?= stream_rate snapshot beside_debezium latency startup log_append log_read encode big_transaction binlog_rate binlog_snapshot binlog_beside_debezium binlog_latency binlog_transaction archive replica search kafka_stream takeover
 SOURCES := framework connectors schemas tests $(wildcard benchmarks/*.py)
 
 .DEFAULT_GOAL := help

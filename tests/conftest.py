@@ -8,10 +8,12 @@ import hypothesis
 import pytest
 
 from servers import apicurio
+from servers import hdfs as hdfs_servers
 from servers import kafka as kafka_servers
 from servers import mysql as mysql_servers
 from servers import opensearch as opensearch_servers
 from servers.apicurio import registry_server
+from servers.hdfs import hdfs
 from servers.kafka import kafka, kafka_cluster, shared_kafka, start_kafka
 from servers.mysql import (
     binlog_database,
@@ -29,6 +31,7 @@ from servers.postgres import header, postgres, postgres_server, shared_servers, 
 __all__ = [
     "binlog_database",
     "binlog_server",
+    "hdfs",
     "kafka",
     "kafka_cluster",
     "mariadb",
@@ -71,6 +74,7 @@ def pytest_report_header() -> list[str]:
         *kafka_servers.header(),
         *opensearch_servers.header(),
         *apicurio.header(),
+        *hdfs_servers.header(),
     ]
 
 
@@ -85,5 +89,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("kafka")
         if opensearch_servers.FIXTURES & fixtures:
             item.add_marker("opensearch")
-        if apicurio.FIXTURES & fixtures:
+        if (apicurio.FIXTURES | hdfs_servers.FIXTURES) & fixtures:
             item.add_marker("java")
