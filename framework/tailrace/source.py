@@ -181,7 +181,8 @@ class SourceConfig(BaseModel):
         "__debezium_unavailable_value", description="stands for a value that the database did not send"
     )
     errors: Literal["fail", "skip", "dead_letter"] = Field(
-        "fail", description="what to do with an event that cannot be encoded"
+        "fail",
+        description="what to do with an event that cannot be encoded, or that is too large for its topic in Kafka",
     )
     on_incompatible_schema: Literal["register", "stop"] = Field(
         "register", description="what to do when a table's new schema breaks the subject's compatibility level"

@@ -149,3 +149,14 @@ def test_a_record_that_its_topic_does_not_take_is_a_bad_one(kafka: KafkaCluster)
     with closing(log.writer()) as sink:
         assert sink.open("shop") == {"at": 1}
     assert [len(value or b"") for value in stored(log, 1)] == [1_900_000]
+
+
+def test_a_record_that_the_client_has_no_room_for_is_a_bad_one_and_is_not_waited_with(kafka: KafkaCluster) -> None:
+    log = make_log(kafka, client={"queue.buffering.max.kbytes": "1024"})
+    with writing(log) as sink:
+        sink.write([record(1)])
+        sink.commit({"at": 1})
+        with pytest.raises(BadRecord, match="too large for the client") as caught:
+            sink.write([record(2), Record(TOPIC, b"k", bytes(2_000_000), 1_700_000_000_000)])
+    assert "queue.buffering.max.kbytes" in caught.value.hint
+    assert stored(log, 1) == [b"1"]

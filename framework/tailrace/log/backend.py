@@ -65,6 +65,15 @@ class Resting(Protocol):
         ...
 
 
+@runtime_checkable
+class Limiting(Protocol):
+    """A log whose topics take records up to a size of their own."""
+
+    def record_limit(self, topic: str) -> int:
+        """Return the most that a topic takes in one record batch, in octets."""
+        ...
+
+
 class LogBackend(Protocol):
     """Kafka, or the bundled store. Building one does no I/O."""
 

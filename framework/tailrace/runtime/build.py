@@ -19,7 +19,7 @@ from tailrace.codec.delivery import Delivery, DeliveryDecoder
 from tailrace.codec.encoder import ChangeEncoder
 from tailrace.config.settings import Block, Settings
 from tailrace.errors import ConfigError
-from tailrace.log.backend import LogBackend, Resting, Start, TakesBlocks
+from tailrace.log.backend import Limiting, LogBackend, Resting, Start, TakesBlocks
 from tailrace.log.seat import Shared
 from tailrace.runtime.dead_letter import DeadLetters, LetteredOffsets
 from tailrace.runtime.logs import LogSettings
@@ -27,6 +27,7 @@ from tailrace.runtime.offsets import FileOffsets, LogOffsets
 from tailrace.runtime.plugins import find_plugin, plugin_config
 from tailrace.runtime.recollection import recall
 from tailrace.runtime.rejection import DeliveryStage, LetteredSink, Rejections
+from tailrace.runtime.size_limit import LimitedStage
 from tailrace.runtime.stage import BadRecords, ChangeStage
 from tailrace.runtime.state import Kind
 from tailrace.runtime.task import Pace
@@ -205,9 +206,11 @@ def _source_task(spec: TaskSpec) -> Task:
         source.recall_with(partial(recall, log))
     if spec.lease is not None and isinstance(source, Seizing):
         source.seize()  # its worker was given the task, and the loop opens the sink first, which fences others
+    stage = ChangeStage(encoder, bad_records, build_transforms(spec))
+    limit = log.record_limit if isinstance(log, Limiting) and config.errors != "fail" else None
     return Task(
         source=source,
-        stage=ChangeStage(encoder, bad_records, build_transforms(spec)),
+        stage=stage if limit is None else LimitedStage(stage, bad_records, limit),
         sink=log.writer(config.topic_prefix),
         pace=Pace(
             config.commit_interval, config.commit_bytes, rest=log.commit_rest if isinstance(log, Resting) else 0.0

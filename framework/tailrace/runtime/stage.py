@@ -16,6 +16,7 @@ import structlog
 from tailrace.codec.encoder import ChangeEncoder
 from tailrace.errors import BadRecord
 from tailrace.event import Cell, Change, Column, Event, Record
+from tailrace.schema import Value
 from tailrace.transform import Transform
 
 log = structlog.get_logger()
@@ -25,13 +26,21 @@ ErrorPolicy: TypeAlias = Literal["fail", "skip", "dead_letter"]
 _LOG_EVERY = 10.0
 """Seconds between log lines about bad records: a table of a million of them must not write a million lines."""
 
+_CELL = 10_000
+"""Letters of a cell of the key that a dead letter shows where the record was too large."""
+
+
+class RecordTooLarge(BadRecord):
+    """The topic takes no record of this size; nor might it take a dead letter with all that the row holds."""
+
 
 class BadRecords:
     """Carries out a connector's `errors` policy; counts what it lets pass.
 
     A dead letter's value is JSON: table, op, the error, and the cells of both rows as the database sent them, text
-    where it is UTF-8 and `{"base64": ...}` elsewhere; columns in disguise wear it here too. Its headers are those of
-    Kafka Connect's dead-letter queue.
+    where it is UTF-8 and `{"base64": ...}` elsewhere; columns in disguise wear it here too. Of a record that was too
+    large it has the key's cells alone, and the source block, which says where the whole row is. Its headers are those
+    of Kafka Connect's dead-letter queue.
     """
 
     def __init__(self, connector: str, policy: ErrorPolicy, topic: str) -> None:
@@ -66,7 +75,8 @@ class BadRecords:
             "__connect.errors.exception.class.name": f"{type(error).__module__}.{type(error).__qualname__}",
             "__connect.errors.exception.message": error.message,
         }
-        body = {"connector": self._connector, "topic": topic, "error": error.message, **_content(event)}
+        content = _skeleton(event) if isinstance(error, RecordTooLarge) else _content(event)
+        body = {"connector": self._connector, "topic": topic, "error": error.message, **content}
         return Record(
             self._topic,
             None,
@@ -123,6 +133,34 @@ def _content(event: Event) -> dict[str, object]:
         return {}
     rows = {"before": event.before_wire, "after": event.after_wire}
     return {"table": event.table.id, "op": event.op, **{name: _cells(event, wire) for name, wire in rows.items()}}
+
+
+def _skeleton(event: Event) -> dict[str, object]:
+    if not isinstance(event, Change):
+        return {}
+    key = {event.table.columns[index].name for index in event.table.key}
+    rows = {"before": event.before_wire, "after": event.after_wire}
+    shown = {name: _cells(event, wire) for name, wire in rows.items()}
+    names = [field.name for field in event.table.source.fields]
+    source = dict(zip(names, event.origin.source_block(event), strict=False))
+    return {
+        "table": event.table.id,
+        "op": event.op,
+        **{
+            name: {column: _cut(cell) for column, cell in cells.items() if column in key}
+            for name, cells in shown.items()
+            if isinstance(cells, dict)
+        },
+        "source": {name: _plain(value) for name, value in source.items()},
+    }
+
+
+def _cut(cell: object) -> object:
+    return f"{cell[:_CELL]}…" if isinstance(cell, str) and len(cell) > _CELL else cell
+
+
+def _plain(value: Value) -> object:
+    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 def _cells(change: Change, wire: bytes | None) -> object:

@@ -77,6 +77,10 @@ class KafkaLog:
         """Return how many partitions a topic has, or will have once something is written to it."""
         return self._topics.partition_count(topic)
 
+    def record_limit(self, topic: str) -> int:
+        """Return the topic's max.message.bytes; makes the topic, if need be, to ask it. Kept until the next start."""
+        return self._topics.record_limit(topic)
+
     def registry(self) -> Registry:
         """Return the registry of the log's schemas."""
         if self.config.schema_registry is not None:

@@ -50,6 +50,7 @@ _MENDS = {
 }
 """What only an operator can mend, and how."""
 
+_TOO_LARGE_MEND = "raise the topic's max.message.bytes, or set errors: skip or errors: dead_letter on the connector"
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 
 
@@ -73,7 +74,7 @@ def told(error: KafkaException | KafkaError, operation: str, *, name: str = "") 
     if code in _MENDS:
         return Fatal(message, hint=_MENDS[code])
     if code in _TOO_LARGE:
-        return BadRecord(message, hint="raise the topic's max.message.bytes")
+        return BadRecord(message, hint=_TOO_LARGE_MEND)
     if code in _FENCED:
         return Fenced(message)
     away = code in _AWAY or kafka.retriable()

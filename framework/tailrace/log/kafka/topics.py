@@ -33,6 +33,7 @@ class Topics:
         self._clients = clients
         self._config = clients.config
         self._counts: dict[str, int] = {}
+        self._limits: dict[str, int] = {}
 
     def existing(self) -> dict[str, int]:
         """Return the partitions of every topic but Kafka's own, as of now."""
@@ -60,6 +61,14 @@ class Topics:
             self.create(topic, settings)
             self._counts[topic] = settings.partitions
         return self._counts[topic]
+
+    def record_limit(self, topic: str) -> int:
+        """Return a topic's max.message.bytes, its own or the brokers'; the topic is there from now on."""
+        if topic not in self._limits:
+            self.ensure(topic)
+            self._limits[topic] = int(self._read_config(topic)["max.message.bytes"])
+            log.info("size limit of records", topic=topic, bytes=self._limits[topic])
+        return self._limits[topic]
 
     def create(self, topic: str, settings: KafkaTopicSettings) -> None:
         """Create a topic, unless somebody else was quicker; raises `Fatal` where that is not allowed."""

@@ -21,7 +21,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from tailrace.codec.encoded import EncodedRecords
-from tailrace.errors import Fatal, Retriable
+from tailrace.errors import BadRecord, Fatal, Retriable
 from tailrace.event import Record
 from tailrace.log.kafka.client import Clients
 from tailrace.log.kafka.fault import Fenced, code_of
@@ -181,7 +181,7 @@ class _Session:
             self._known(block.topic)
             rest = iter(block.decoded())
             while (refused := self._send(block.topic, block.partition, rest)) is not None:
-                self._wait_for_room()
+                self._wait_for_room(block.topic, refused[0], refused[1])
                 rest = chain([refused], rest)
             self._producer.poll(0)
 
@@ -205,12 +205,19 @@ class _Session:
                     record.topic, record.value, record.key, partition, timestamp=record.timestamp_ms, headers=headers
                 )
             except BufferError:
-                self._wait_for_room()
+                self._wait_for_room(record.topic, record.key, record.value)
             else:
                 return
 
-    def _wait_for_room(self) -> None:
-        """Let the client send; raises what went wrong with that."""
+    def _wait_for_room(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+        """Let the client send; raises what went wrong with that, and `BadRecord` where all its room is too little."""
+        if not len(self._producer):
+            size = len(key or b"") + len(value or b"")
+            raise BadRecord(
+                f"write to {topic}: a record of {size} bytes is too large for the client",
+                hint="raise queue.buffering.max.kbytes under client: of the log, and the topic's max.message.bytes; or "
+                "set errors: skip or errors: dead_letter on the connector",
+            )
         self._producer.poll(0.1)
         self._raise_failed()
 
