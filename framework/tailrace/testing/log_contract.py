@@ -105,6 +105,7 @@ def begins_where_it_is_told(open_log: OpenLog) -> None:
         sink.write([record(number) for number in range(10)])
         sink.commit({"at": 1})
         log = open_log()
+        assert len(_all(log, 10)) == 10, "until it is seen, a commit lies behind what is the latest to a reader"
         with closing(log.reader([TOPIC], start="latest")) as late:
             late.open(None)
             assert not late.poll(0.05).items

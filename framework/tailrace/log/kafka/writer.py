@@ -79,7 +79,10 @@ class KafkaWriter:
         self._usable = True
 
     def commit(self, position: Position) -> None:
-        """Make all writes so far and `position` durable together; they can be read when this returns."""
+        """Make all writes so far and `position` durable together.
+
+        Readers see them at once, or as soon as the brokers have marked each partition: Kafka answers before that.
+        """
         session = self._begin()
         session.commit(position)
         self._usable = True
