@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ _LAYOUT = """
     CREATE TABLE IF NOT EXISTS moves (topic TEXT, key TEXT, document TEXT NOT NULL, PRIMARY KEY (topic, key));
 """
 _FULL_DISK = "free some space; the task goes on by itself"
+_NO_RIGHT = "give the user of the worker the right to write to its folder"
 
 
 class Library:
@@ -139,13 +141,14 @@ def told(file: Path) -> Iterator[None]:
             raise Retriable(f"write search index {file}: {error}", hint=_FULL_DISK, patient=True) from error
         if code == sqlite3.SQLITE_IOERR:
             raise Retriable(f"write search index {file}: {error}", hint="look at the disk", patient=True) from error
-        hint = "give the user of the worker the right to write to its folder"
-        raise Fatal(f"open search index {file}: {error}", hint=hint) from error
+        raise Fatal(f"open search index {file}: {error}", hint=_NO_RIGHT) from error
     except sqlite3.DatabaseError as error:
         hint = "remove its folder: it is filled again from the log"
         raise Fatal(f"use search index {file}: {error}", hint=hint) from error
     except OSError as error:
-        raise Fatal(f"make search index {file}: {error.strerror}", hint="look at its folder") from error
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise Retriable(f"make search index {file}: {error.strerror}", hint=_FULL_DISK, patient=True) from error
+        raise Fatal(f"make search index {file}: {error.strerror}", hint=_NO_RIGHT) from error
 
 
 def _require_fts5(connection: sqlite3.Connection) -> None:
