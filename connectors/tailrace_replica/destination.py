@@ -28,6 +28,8 @@ class Destination(Protocol):
     """Of a table's name, where the settings have none."""
     ddl_commits: bool
     """Whether changing a table ends the transaction, so that it must come before any change of a row."""
+    held_rows: int
+    """Rows to hold before they are applied: enough for the destination to be quick, and some megabytes."""
 
     def open(self, task: str) -> Position | None:
         """Connect, become the only writer, return the position; raises `Retriable` while there is another."""

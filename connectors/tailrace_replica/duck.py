@@ -63,6 +63,7 @@ class DuckDestination:
 
     template = "{schema}.{table}"
     ddl_commits = False
+    held_rows = 20_000
 
     def __init__(self, config: ReplicaConfig, file: Path) -> None:
         self._file = file

@@ -12,7 +12,6 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from tailrace.codec.delivery import Delivery
 from tailrace.errors import BadRecord, Fatal
@@ -21,6 +20,7 @@ from tailrace.source import Finding
 from tailrace_replica.bound import BoundWriter
 from tailrace_replica.config import ReplicaConfig
 from tailrace_replica.destination import BOOKS, Reject, fenced, held
+from tailrace_replica.mysql_connection import connected
 from tailrace_replica.mysql_fault import refuses_row, translated
 from tailrace_replica.mysql_type import binder_of, normal, type_of, widens
 from tailrace_replica.statement import Statements
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pymysql import Connection
     from pymysql.cursors import Cursor
 
-_SETUP = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'"
 _MAKE_BOOKS = (
     f"CREATE TABLE IF NOT EXISTS {BOOKS} (task VARCHAR(190) PRIMARY KEY, epoch BIGINT NOT NULL, position LONGTEXT) "
     "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin ENGINE = InnoDB"
@@ -56,6 +55,7 @@ class MysqlDestination:
 
     template = "{table}"
     ddl_commits = True
+    held_rows = 20_000
 
     def __init__(self, config: ReplicaConfig) -> None:
         self._config = config
@@ -197,29 +197,8 @@ class MysqlDestination:
         return self._connection
 
     def _connected(self) -> Connection[Cursor]:
-        import pymysql
-
-        parts = urlsplit(self._config.url.get_secret_value())
-        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        extra: dict[str, Any] = {}
-        if "unix_socket" in options:
-            extra["unix_socket"] = options["unix_socket"]
-        if "ssl-ca" in options:
-            extra["ssl"] = {"ca": options["ssl-ca"]}
         with translated("connect to the replica"):
-            return pymysql.connect(
-                host=parts.hostname or "localhost",
-                port=parts.port or 3306,
-                user=unquote(parts.username or ""),
-                # As octets: of text PyMySQL would take Latin-1.
-                password=cast("str", unquote(parts.password or "").encode()),
-                database=unquote(parts.path.lstrip("/")) or None,
-                charset="utf8mb4",
-                init_command=_SETUP,
-                connect_timeout=self._config.connect_timeout,
-                autocommit=False,
-                **extra,
-            )
+            return connected(self._config.url.get_secret_value(), self._config.connect_timeout)
 
     def _lock(self, connection: Connection[Cursor], task: str) -> None:
         name = "tailrace." + hashlib.sha256(task.encode()).hexdigest()[:40]

@@ -1,11 +1,11 @@
 """A replica in Postgres: rows come by COPY, straight into the table where they are new, else by a temporary one.
 
     new rows      savepoint, COPY table; where one is there already after all, back and merge
-    others        COPY temporary table, INSERT … SELECT … ON CONFLICT (key) DO UPDATE
+    others        COPY temporary table, MERGE, as `postgres_merge.py` has it
     deletes       DELETE … USING unnest(keys)
     position      UPDATE tailrace_replica … WHERE task = … AND epoch = …, in the same transaction
 
-A row that the server refuses is found by halves, under savepoints, and handed back. One writer: an advisory lock of the
+A row that the server refuses is found and handed back. One writer: an advisory lock of the
 session refuses a second one, and the epoch fences off a session that lost its lock without noticing.
 """
 
@@ -17,24 +17,26 @@ from contextlib import closing
 from typing import LiteralString, cast
 
 import psycopg
-from psycopg import sql
+from psycopg import conninfo, sql
 
 from tailrace.codec.delivery import Delivery
 from tailrace.codec.registry import AvroSchema
-from tailrace.errors import BadRecord
+from tailrace.errors import ConfigError
 from tailrace.position import Position
 from tailrace.source import Finding
 from tailrace_replica.config import ReplicaConfig
 from tailrace_replica.copyline import line_writer
 from tailrace_replica.destination import BOOKS, Reject, fenced, held
 from tailrace_replica.postgres_fault import translated
+from tailrace_replica.postgres_merge import PostgresMerges, Rows
 from tailrace_replica.postgres_table import PostgresTables, identifier, typed
 from tailrace_replica.postgres_type import escaped, text_of, type_of
 from tailrace_replica.target import Changes, Lines, Patch, RowWriter, Target, key_of, missing_row
 
+_PLANS = "SET enable_hashjoin = off; SET enable_mergejoin = off"
+"""Rows to change are found by their key's index. Statistics of a temporary table are none, and what the planner would
+choose for some thousands of rows is to read all of a table that has some hundred thousand."""
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('tailrace replica ' || %s, 0))"
-_LINES_AT_ONCE = 2_000
-"""Lines that are handed to libpq together."""
 
 
 class PostgresWriter:
@@ -66,11 +68,13 @@ class PostgresDestination:
 
     template = "{schema}.{table}"
     ddl_commits = False
+    held_rows = 10_000
 
     def __init__(self, config: ReplicaConfig) -> None:
         self._config = config
         self._connection: psycopg.Connection[tuple[object, ...]] | None = None
         self._tables: PostgresTables | None = None
+        self._merges: PostgresMerges | None = None
         self._task = ""
         self._epoch = 0
         self._merging: set[tuple[str, ...]] = set()
@@ -84,6 +88,7 @@ class PostgresDestination:
             locked = connection.execute(_LOCK, (task,)).fetchone()
             if not (locked and locked[0]):
                 raise held(task)
+            connection.execute(_PLANS)
             _make_books(connection)
             row = connection.execute(
                 f"INSERT INTO {BOOKS} (task, epoch) VALUES (%s, 1) "
@@ -94,6 +99,7 @@ class PostgresDestination:
         assert row is not None
         self._epoch = cast("int", row[0])
         self._tables = PostgresTables(connection, drop=self._config.dropped_columns == "drop")
+        self._merges = PostgresMerges(connection, self._tables)
         return None if row[1] is None else json.loads(str(row[1]))
 
     def writer(self, target: Target) -> RowWriter:
@@ -104,6 +110,7 @@ class PostgresDestination:
         """Make or alter the table."""
         if target.columns:
             with translated(f"prepare table {target.label}"):
+                self._own_merges.settle()
                 self._begin()
                 self._own_tables.prepare(target)
 
@@ -111,6 +118,7 @@ class PostgresDestination:
         """Make the changes."""
         target = changes.target
         with translated(f"write to table {target.label}"):
+            self._own_merges.settle()
             self._begin()
             if changes.emptied:
                 if self._own_tables.types_of(target.name) is not None:
@@ -120,19 +128,21 @@ class PostgresDestination:
                 self._move(target, *changes.moved)
                 return
             if not target.key:
-                lines = [(cast("bytes", row), item) for row, item in changes.added]
-                self._refusing(lines, lambda part: self._copy(identifier(target.name), target, part), reject)
+                self._add(target, [(cast("bytes", row), item) for row, item in changes.added], reject)
                 return
             self._delete(target, [item for row, item in changes.rows.values() if row is None])
             lines = [(row, item) for row, item in changes.rows.values() if isinstance(row, bytes)]
             self._store(target, lines, reject, fresh=changes.fresh)
-            for row, item in changes.rows.values():
-                if isinstance(row, Patch):
-                    self._patch(changes, row, item, reject)
+            patches = [(row, item) for row, item in changes.rows.values() if isinstance(row, Patch)]
+            if patches:
+                self._own_merges.settle()
+            for patch, item in patches:
+                self._patch(changes, patch, item, reject)
 
     def commit(self, position: Position) -> None:
         """Commit, unless another writer has come meanwhile."""
         with translated("commit to the replica"):
+            self._own_merges.settle()
             cursor = self._own.execute(
                 f"UPDATE {BOOKS} SET position = %s, committed = now() WHERE task = %s AND epoch = %s",
                 (json.dumps(position), self._task, self._epoch),
@@ -145,7 +155,7 @@ class PostgresDestination:
         """Disconnect, which rolls back."""
         if self._connection is not None:
             self._connection.close()
-        self._connection = self._tables = None
+        self._connection = self._tables = self._merges = None
         self._merging.clear()
 
     def position(self, task: str) -> Position | None:
@@ -202,13 +212,14 @@ class PostgresDestination:
         assert self._tables is not None, "used before open"
         return self._tables
 
+    @property
+    def _own_merges(self) -> PostgresMerges:
+        assert self._merges is not None, "used before open"
+        return self._merges
+
     def _connected(self) -> psycopg.Connection[tuple[object, ...]]:
         with translated("connect to the replica"):
-            return psycopg.connect(
-                self._config.url.get_secret_value(),
-                connect_timeout=self._config.connect_timeout,
-                application_name="tailrace replica",
-            )
+            return psycopg.connect(connection_string(self._config))
 
     def _begin(self) -> None:
         """Have a transaction open that holds our row of the books: whoever comes meanwhile waits, or fences us off."""
@@ -223,63 +234,24 @@ class PostgresDestination:
     def _run(self, statement: sql.Composed | LiteralString, parameters: Sequence[object] = ()) -> int:
         return self._own.execute(statement, parameters or None).rowcount
 
-    def _store(self, target: Target, lines: list[tuple[bytes, Delivery]], reject: Reject, *, fresh: bool) -> None:
+    def _store(self, target: Target, lines: Rows, reject: Reject, *, fresh: bool) -> None:
         if not lines:
             return
         if fresh and target.name not in self._merging:
             try:
                 with self._own.transaction():
-                    self._copy(identifier(target.name), target, lines)
+                    self._own_merges.copy(identifier(target.name), target, lines)
             except psycopg.errors.UniqueViolation:
                 self._merging.add(target.name)  # some are there already, after a reset say
             except (psycopg.DataError, psycopg.errors.DatatypeMismatch):
                 pass  # the merge says which, and casts
             else:
                 return
-        self._refusing(lines, lambda part: self._merge(target, part), reject)
+        self._own_merges.send(target, lines, reject)
 
-    def _merge(self, target: Target, lines: list[tuple[bytes, Delivery]]) -> None:
-        columns = sql.SQL(", ").join([sql.Identifier(column.name) for column in target.columns])
-        temporary = self._own_tables.temporary(target)
-        self._copy(temporary, target, lines)
-        others = [column.name for column in target.columns if column.name not in target.key]
-        updates = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others]
-        self._run(
-            sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO {}").format(
-                identifier(target.name),
-                columns,
-                columns,
-                temporary,
-                sql.SQL(", ").join(map(sql.Identifier, target.key)),
-                sql.SQL("UPDATE SET ") + sql.SQL(", ").join(updates) if updates else sql.SQL("NOTHING"),
-            )
-        )
-        self._run(sql.SQL("DELETE FROM {}").format(temporary))
-
-    def _copy(self, table: sql.Composable, target: Target, lines: list[tuple[bytes, Delivery]]) -> None:
-        columns = sql.SQL(", ").join([sql.Identifier(column.name) for column in target.columns])
-        with self._own.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN").format(table, columns)) as copy:
-            for start in range(0, len(lines), _LINES_AT_ONCE):
-                copy.write(b"".join([line for line, _ in lines[start : start + _LINES_AT_ONCE]]))
-
-    def _refusing(
-        self,
-        lines: list[tuple[bytes, Delivery]],
-        store: Callable[[list[tuple[bytes, Delivery]]], None],
-        reject: Reject,
-    ) -> None:
-        """Store lines under a savepoint; where the server refuses them, find out which by halves."""
-        try:
-            with self._own.transaction():
-                store(lines)
-        except psycopg.DataError as error:
-            if len(lines) == 1:
-                told = error.diag.message_primary or type(error).__name__
-                reject(lines[0][1], BadRecord(f"postgres refuses the row ({error.sqlstate}): {_without_values(told)}"))
-                return
-            middle = len(lines) // 2
-            self._refusing(lines[:middle], store, reject)
-            self._refusing(lines[middle:], store, reject)
+    def _add(self, target: Target, lines: Rows, reject: Reject) -> None:
+        merges = self._own_merges
+        merges.refusing(lines, lambda part: merges.copy(identifier(target.name), target, part), reject)
 
     def _move(self, target: Target, old: tuple[object, ...], new: tuple[object, ...]) -> None:
         kinds = {column.name: typed(type_of(column.kind)) for column in target.columns}
@@ -330,6 +302,27 @@ class PostgresDestination:
             reject(item, missing_row(target))
 
 
+def connection_string(config: ReplicaConfig) -> str:
+    """Return what libpq is given: the url's settings, and ours where it has none.
+
+    A host that does not answer for about a minute is given up; a statement may take as long as it likes.
+    """
+    try:
+        given = conninfo.conninfo_to_dict(config.url.get_secret_value())
+    except psycopg.ProgrammingError:
+        # Not chained: the error quotes the string, password and all.
+        raise ConfigError("url: is no connection string", hint="postgresql://user:password@host/database") from None
+    ours: dict[str, str | int] = {
+        "connect_timeout": config.connect_timeout,
+        "application_name": "tailrace replica",
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+    }
+    return conninfo.make_conninfo("", **{**ours, **given})
+
+
 def _make_books(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     row = connection.execute("SELECT to_regclass(%s)", (BOOKS,)).fetchone()
     if row is None or row[0] is None:
@@ -337,8 +330,3 @@ def _make_books(connection: psycopg.Connection[tuple[object, ...]]) -> None:
             f"CREATE TABLE IF NOT EXISTS {BOOKS} "
             "(task text PRIMARY KEY, epoch bigint NOT NULL, position text, committed timestamptz)"
         )
-
-
-def _without_values(message: str) -> str:
-    """Return a message without what it quotes: that may be a row's value."""
-    return message.partition(":")[0]

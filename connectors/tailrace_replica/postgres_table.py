@@ -13,6 +13,14 @@ _COLUMNS = """\
 SELECT a.attname, format_type(a.atttypid, a.atttypmod)
 FROM pg_attribute a WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
 """
+_UNIQUE = """\
+SELECT 1 FROM pg_index i
+WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+AND i.indnatts = cardinality(%s::text[]) AND NOT EXISTS (
+    SELECT FROM unnest(i.indkey) AS place LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = place
+    WHERE place = 0 OR a.attname <> ALL (%s::text[])
+)
+"""
 
 
 def typed(kind: str) -> sql.SQL:
@@ -50,6 +58,7 @@ class PostgresTables:
             self._create(target)
         else:
             self._alter(target, types)
+            self._check_key(target)
         self._fitting[target.name] = target
 
     def temporary(self, target: Target) -> sql.Identifier:
@@ -96,6 +105,16 @@ class PostgresTables:
             steps += [sql.SQL("DROP COLUMN {}").format(sql.Identifier(name)) for name in gone]
         if steps:
             self._run(sql.SQL("ALTER TABLE {} {}").format(identifier(target.name), sql.SQL(", ").join(steps)))
+
+    def _check_key(self, target: Target) -> None:
+        """Somebody else's table may lack what rows are found by."""
+        quoted, key = identifier(target.name).as_string(self._connection), list(target.key)
+        if key and self._connection.execute(_UNIQUE, (quoted, key, key)).fetchone() is None:
+            names = ", ".join(key)
+            raise Fatal(
+                f"table {target.label} has no unique index on its key ({names})",
+                hint=f"ALTER TABLE {target.label} ADD PRIMARY KEY ({names}), or drop the table and reset the sink",
+            )
 
     def _run(self, statement: sql.Composed) -> None:
         self._connection.execute(statement)

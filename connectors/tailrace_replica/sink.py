@@ -20,9 +20,6 @@ from tailrace_replica.destination import Destination, Reject
 from tailrace_replica.intake import Intake
 from tailrace_replica.target import Changes, Name, Target, name_of, target_of
 
-HELD_ROWS = 20_000
-"""Rows to hold before they are applied: enough to merge by the thousands, and some ten megabytes."""
-
 _FRAME = 5
 
 
@@ -66,7 +63,7 @@ class ReplicaSink:
             except BadRecord as error:
                 self._reject(item, error)
         self._held += len(items)
-        if self._held >= HELD_ROWS and not self._destination.ddl_commits:
+        if self._held >= self._destination.held_rows and not self._destination.ddl_commits:
             self._apply()
 
     def commit(self, position: Position) -> None:

@@ -59,6 +59,7 @@ class SqliteDestination:
 
     template = "{table}"
     ddl_commits = False
+    held_rows = 20_000
 
     def __init__(self, config: ReplicaConfig, file: Path) -> None:
         self._file = file

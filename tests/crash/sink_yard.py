@@ -43,7 +43,7 @@ class Yard:
         common = {"topics": ["contract.*"]}
         document = {
             "log": {"type": "bundled", "path": "./data"},
-            "worker": {"restart_delay": 0.1, "restart_delay_max": 0.5, **self._worker_options},
+            "worker": dict(self._worker_options),
             "sinks": {name: {**common, **block} for name, block in sinks.items()},
         }
         self.worker.config.write_text(yaml.safe_dump(document))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -23,17 +23,24 @@ from servers.postgres import StartPostgres
 from servers.proxy import TcpProxy
 from tailrace.demo.account import account_for_servers
 from tailrace.demo.postgres import PostgresServer
+from tailrace.runtime.state import TaskState
 from tailrace.testing.deliveries import TOPIC
 
-pytestmark = [pytest.mark.postgres, pytest.mark.mysql, pytest.mark.opensearch, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.postgres,
+    pytest.mark.mysql,
+    pytest.mark.opensearch,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+]
 
-LIMIT = 2
+LIMIT = 1
 """Restarts after which a task gives up what is not plainly a matter of waiting."""
 
 
 @contextmanager
 def yard_at(folder: Path) -> Iterator[Yard]:
-    yard = Yard(folder, restart_limit=LIMIT)
+    yard = Yard(folder, restart_limit=LIMIT, restart_delay=0.5, restart_delay_max=4.0)
     try:
         yield yard
     finally:
@@ -184,3 +191,116 @@ def _mend(postgres: PostgresServer, servers: SharedServers, node: OpenSearchNode
     with closing(duckdb.connect(str(folder / "types.duckdb"))) as duck:
         duck.execute("DROP TABLE public.items")
     node.call("DELETE", f"/types-{TOPIC}-000001")
+
+
+WAITS: Mapping[str, tuple[str, str]] = {
+    "pg_gone": ("", "is the server up"),
+    "my_gone": ("the server says", "is the server up"),
+    "find_gone": ("reach https://127.0.0.1", "goes on by itself"),
+    "pg_full": ("No space left on device", "until there is room"),
+    "my_full": ("is full", "until there is room"),
+    "lite_full": ("disk", "until there is room"),
+    "duck_full": ("No space left", "until there is room"),
+    "words_full": ("full", "goes on by itself"),
+    "find_full": ("block", "free some disk space"),
+}
+"""By sink, what is said while it is waited for, and the hint."""
+
+
+def test_what_passes_is_waited_for_without_limit(
+    tmp_path: Path, start_postgres: StartPostgres, shared_mysql_servers: SharedServers, opensearch: OpenSearchNode,
+    disks: ExitStack,
+) -> None:  # fmt: skip
+    postgres, gone = start_postgres(18), start_postgres(18)
+    mariadb, mysql = shared_mysql_servers.get("mariadb"), shared_mysql_servers.get("mysql")
+    my_proxy, find_proxy, slow = [
+        disks.enter_context(TcpProxy(port)) for port in (mariadb.port, opensearch.port, postgres.port)
+    ]
+    ends = {
+        "fine": sqlite_end(tmp_path / "fine.db"),
+        "pg_gone": postgres_end(gone, "gone"),
+        "my_gone": through(my_proxy, mysql_end(mariadb, "gone")),
+        "find_gone": through(find_proxy, cluster_end(opensearch, "gone-")),
+        "pg_full": postgres_end(postgres, "full"),
+        "my_full": mysql_end(mysql, "fulldisk"),
+        "lite_full": sqlite_end(tmp_path / "lite" / "replica.db"),
+        "duck_full": duckdb_end(tmp_path / "duck" / "replica.duckdb"),
+        "words_full": words_end(tmp_path / "words"),
+        "find_full": cluster_end(opensearch, "full-"),
+        "pg_slow": through(slow, postgres_end(postgres, "slow")),
+    }
+    resize = [disks.enter_context(small_disk(tmp_path / name, 4)) for name in ("lite", "duck", "words")]
+    resize += [
+        _small_tablespace(disks, postgres, "full"),
+        disks.enter_context(small_disk(mysql.data_dir / "fulldisk", 4)),
+    ]
+    with yard_at(tmp_path) as yard:
+        yard.fill(1, 30)
+        yard.configure({name: end.settings for name, end in ends.items()})
+        yard.worker.start()
+        yard.wait(lambda tasks: tasks.keys() == ends.keys() and all(task.lag_bytes == 0 for task in tasks.values()))
+        gone.stop()
+        my_proxy.refuse()
+        find_proxy.refuse()
+        slow.slow(60_000)
+        opensearch.call("PUT", f"/full-{TOPIC}-000001/_settings", {FLOOD: True})
+        yard.fill(31, 930, size=6_000)
+        yard.wait(
+            lambda tasks: tasks["fine"].records > 1000 and tasks["fine"].lag_bytes == 0 < lag_of(tasks["pg_slow"])
+        )
+        yard.wait(lambda tasks: all(tasks[name].restarts > LIMIT for name in WAITS))
+        _are_waited_for(yard)
+        assert ends["fine"].rows() == yard.rows
+        gone.start()
+        my_proxy.resume()
+        find_proxy.resume()
+        slow.resume()
+        opensearch.call("PUT", f"/full-{TOPIC}-000001/_settings", {FLOOD: None})
+        for each in resize:
+            each("size=200m")
+        yard.wait(lambda tasks: all(task.lag_bytes == 0 and task.state == "RUNNING" for task in tasks.values()))
+        assert yard.worker.stop() == 0, yard.worker.last_words()
+        for name, end in ends.items():
+            assert end.rows() == yard.rows, name
+    mysql.execute("DROP TABLE fulldisk.items, fulldisk.tailrace_replica")
+
+
+FLOOD = "index.blocks.read_only_allow_delete"
+"""What a cluster sets by itself when a node's disk is nearly full."""
+
+
+def _are_waited_for(yard: Yard) -> None:
+    tasks = yard.status()
+    code, page = yard.command("status")
+    assert code == 0, page
+    for name, (message, hint) in WAITS.items():
+        task = tasks[name]
+        assert task["state"] != "FAILED", task
+        assert message in task["error"]["message"], task
+        assert hint in task["error"]["hint"], task
+        assert f"{name}: hint: " in page
+    assert (tasks["pg_slow"]["state"], tasks["pg_slow"]["restarts"]) == ("RUNNING", 0), tasks["pg_slow"]
+
+
+def lag_of(task: TaskState) -> int:
+    """Return how many bytes a task is behind."""
+    return task.lag_bytes or 0
+
+
+def through(proxy: TcpProxy, end: End) -> End:
+    """Return the same destination, reached through a proxy."""
+    name = "urls" if "urls" in end.settings else "url"
+    value = end.settings[name]
+    url = [proxy.through(each) for each in value] if isinstance(value, list) else proxy.through(value)
+    return End({**end.settings, name: url}, end.rows)
+
+
+def _small_tablespace(disks: ExitStack, server: PostgresServer, database: str) -> Callable[..., None]:
+    """Have the tables of a database lie on a small disk."""
+    folder, account = server.data_dir.parent / "small", account_for_servers()
+    owner = None if account is None else (account.uid, account.gid)
+    resize = disks.enter_context(small_disk(folder, 4, owner))
+    with server.connect() as connection:
+        connection.execute(f"CREATE TABLESPACE small LOCATION '{folder}'".encode())
+        connection.execute(f'ALTER DATABASE "{database}" SET default_tablespace = small'.encode())
+    return resize

@@ -3,7 +3,8 @@
 cut       end all connections with a reset; new ones are forwarded
 refuse    cut, and refuse new connections
 go_deaf   keep connections open, take new ones, and let no byte through in either direction
-resume    forward again: what was held back while deaf included
+slow      forward so many bytes a second, of all connections and both directions together
+resume    forward again, as fast as it goes: what was held back while deaf included
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import selectors
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 CHUNK = 256 * 1024
+BREATH = 0.02
+"""Seconds between two pieces while slow."""
 
 RESET = struct.pack("ii", 1, 0)
 
@@ -35,19 +39,19 @@ class Link:
         reads = sock not in self.ended and not self.waiting[self.peers[sock]]
         return (selectors.EVENT_READ if reads else 0) | (selectors.EVENT_WRITE if self.waiting[sock] else 0)
 
-    def pump(self, sock: socket.socket, mask: int) -> bool:
-        """Move bytes; return whether the link goes on."""
+    def pump(self, sock: socket.socket, mask: int, most: int = CHUNK) -> bool:
+        """Move bytes, at most `most` new ones; return whether the link goes on."""
         try:
             if mask & selectors.EVENT_READ:
-                self._read(sock)
+                self._read(sock, most)
             if mask & selectors.EVENT_WRITE:
                 self._write(sock)
         except OSError:
             return False
         return len(self.ended) < 2
 
-    def _read(self, sock: socket.socket) -> None:
-        data = sock.recv(CHUNK)
+    def _read(self, sock: socket.socket, most: int) -> None:
+        data = sock.recv(most)
         peer = self.peers[sock]
         if data:
             self.waiting[peer] = data
@@ -73,6 +77,7 @@ class TcpProxy:
         self._links: dict[socket.socket, Link] = {}
         self._listener: socket.socket | None = None
         self._deaf = False
+        self._most = CHUNK
         self._stopped = False
         self._wake, self._woken = socket.socketpair()
         self._commands: list[tuple[Callable[[], None], threading.Event]] = []
@@ -115,6 +120,10 @@ class TcpProxy:
     def go_deaf(self) -> None:
         """Let nothing through any more, and close nothing."""
         self._do(lambda: self._set_deaf(True))
+
+    def slow(self, bytes_per_second: int) -> None:
+        """Forward so many bytes a second."""
+        self._do(lambda: self._set_most(max(1, int(bytes_per_second * BREATH))))
 
     def resume(self) -> None:
         """Forward again, and take connections again."""
@@ -162,7 +171,9 @@ class TcpProxy:
 
     def _pump(self, sock: socket.socket, mask: int) -> None:
         link = self._links[sock]
-        goes_on = link.pump(sock, mask)
+        goes_on = link.pump(sock, mask, self._most)
+        if self._most < CHUNK and mask & selectors.EVENT_READ:
+            time.sleep(BREATH)
         for end in link.peers:
             if goes_on:
                 self._watch(end)
@@ -206,9 +217,13 @@ class TcpProxy:
         self._cut()
 
     def _resume(self) -> None:
+        self._set_most(CHUNK)
         self._set_deaf(False)
         if self._listener is None:
             self._listen()
+
+    def _set_most(self, most: int) -> None:
+        self._most = most
 
     def _set_deaf(self, deaf: bool) -> None:
         self._deaf = deaf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -120,3 +121,14 @@ def test_resets_the_client_when_the_server_is_away() -> None:
 def test_rewrites_the_address_of_a_url(proxy: TcpProxy) -> None:
     url = proxy.through("postgresql://postgres:a%40b@127.0.0.1:5432/shop?x=1")
     assert url == f"postgresql://postgres:a%40b@127.0.0.1:{proxy.port}/shop?x=1"
+
+
+def test_slow_lets_so_much_through_in_a_second(proxy: TcpProxy) -> None:
+    proxy.slow(100_000)
+    with client_of(proxy) as client:
+        began = time.monotonic()
+        client.sendall(b"x" * 20_000)
+        received = 0
+        while received < 20_000:
+            received += len(client.recv(65536))
+        assert time.monotonic() - began > 0.2

@@ -28,6 +28,9 @@ _ASK_EVERY = 0.1
 """Seconds."""
 _PARTS = 4
 """Sleeps of one rest."""
+_FIRST_STRIDE, _LEAST_STRIDE = 1024 * 1024, 64 * 1024
+_SLOW_COMMIT = 10.0
+"""Seconds: well below what the worker's watchdog waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
         source.open(now.durable)
         watch(now)
         timeout, current, rest = 0.0, _CaughtUp(source, clock), _Rest(pace.rest, clock, sleep)
+        stride = Stride(pace)
         while True:
             stop = stopping()
             batch, ended = _poll(source, timeout, stop=stop)
@@ -95,9 +99,10 @@ def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
             silent = timeout > 0 and not batch.items
             end = stop or ended or (until_current and current(empty=not batch.items, silent=silent))
             at_once = end or (pace.when_dry and not batch.items and rest.over())
-            if (position := _due(now, pace, clock, at_once=at_once)) is not None:
+            if (position := _due(now, stride, clock, at_once=at_once)) is not None:
                 sink.commit(position)
                 rest.begin()
+                stride.took(now.uncommitted_bytes, 0.0 if now.waiting_since is None else clock() - now.waiting_since)
                 now.durable, now.uncommitted_bytes, now.waiting_since = position, 0, None
                 now.commits += 1
             source.ack(now.durable)
@@ -118,12 +123,33 @@ def _poll(source: Source[A], timeout: float, *, stop: bool) -> tuple[Batch[A], b
         return Batch(), True
 
 
-def _due(now: Progress, pace: Pace, clock: Callable[[], float], *, at_once: bool) -> Position | None:
+def _due(now: Progress, stride: Stride, clock: Callable[[], float], *, at_once: bool) -> Position | None:
     """Return the position to commit now, if there is one, and something that it would make durable."""
     if now.waiting_since is None:
         return now.ready if now.ready != now.durable else None  # moved on without items: let the source discard them
-    full = now.uncommitted_bytes >= pace.commit_bytes or clock() - now.waiting_since >= pace.commit_interval
+    full = now.uncommitted_bytes >= stride.bytes or clock() - now.waiting_since >= stride.interval
     return now.ready if at_once or full else None
+
+
+class Stride:
+    """How many bytes to commit at once: few to begin with, twice as many after a quick commit, half after a slow one.
+
+    Behind a slow line a commit of the usual size may take minutes: all the while the task would say nothing, be taken
+    for stuck, and try the same again in its next life.
+    """
+
+    def __init__(self, pace: Pace) -> None:
+        self.interval = pace.commit_interval
+        self._most = pace.commit_bytes
+        self.bytes = min(_FIRST_STRIDE, self._most) if pace.when_dry else self._most
+        self._least = min(_LEAST_STRIDE, self.bytes)
+
+    def took(self, size: int, seconds: float) -> None:
+        """Take note of a commit of `size` bytes, and how long they waited for it."""
+        if seconds > _SLOW_COMMIT:
+            self.bytes = max(self._least, min(size, self.bytes) // 2)
+        elif size >= self.bytes and seconds < _SLOW_COMMIT / 2:
+            self.bytes = min(self._most, self.bytes * 2)
 
 
 class _Rest:

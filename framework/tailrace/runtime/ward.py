@@ -27,6 +27,8 @@ STUCK_COMMIT = 60.0
 LONG_OPENING = 60.0
 """Seconds of connecting after which a task is unhealthy; creating a slot waits for every open transaction."""
 
+_LONG_STEP = "raise worker.watchdog if one step may take the other side so long, as changing a large table does"
+
 
 class Ward:
     """Keeps one task running. Called by the supervisor's one thread; times are of its clock."""
@@ -164,7 +166,8 @@ class Ward:
                 child.kill()
         elif self.state == "RUNNING" and now - self._heard_at >= self._settings.watchdog:
             silent = now - self._heard_at
-            self._told = Failure(kind="stuck", message=f"task gave no sign of life for {silent:.0f} s and was killed")
+            told = f"task gave no sign of life for {silent:.0f} s and was killed"
+            self._told = Failure(kind="stuck", message=told, hint=_LONG_STEP)
             child.kill()
 
     def _ended(self, code: int, now: float) -> None:

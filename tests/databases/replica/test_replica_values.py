@@ -210,3 +210,19 @@ def place_with_password(url: str) -> ReplicaSink:
     wrong = SqlitePlace(Path())
     wrong.url = f"{scheme}://tailrace:wrong@{rest.rpartition('@')[2]}"
     return sink_at(wrong)
+
+
+@pytest.mark.parametrize("place", ["pg15", "pg18"], indirect=True)
+def test_a_table_of_somebody_elses_needs_an_index_on_its_key(stage: ReplicaStage, place: Place) -> None:
+    place.query("CREATE TABLE public.items (id bigint, name text, price numeric(12,2), note text)")
+    with closing(stage.sink()) as sink, pytest.raises(Fatal, match=r"no unique index on its key \(id\)") as lacking:
+        sink.open("contract")
+        sink.write(stage.told.insert(1))
+        sink.commit(stage.told.position)
+    assert "ADD PRIMARY KEY (id)" in lacking.value.hint
+    place.query("ALTER TABLE public.items ADD PRIMARY KEY (id)")
+    with closing(stage.sink()) as sink:
+        sink.open("contract")
+        sink.write(stage.told.insert(2))
+        sink.commit(stage.told.position)
+    assert stage.stored() == [2]

@@ -9,7 +9,7 @@ import pytest
 
 from tailrace.errors import Fatal, Retriable
 from tailrace.position import Position
-from tailrace.runtime.task import Pace, Progress, run_task
+from tailrace.runtime.task import Pace, Progress, Stride, run_task
 from tailrace.source import Batch, Report
 from tailrace.testing.faults import Faults, FaultySink, FaultySource
 from tailrace.testing.memory import MemorySink
@@ -215,3 +215,23 @@ def test_progress_is_open_to_whoever_watches() -> None:
 
     run_task("t", StorySource[int]([1, 2, 3], batch=2), same, MemorySink[int](), watch=watch, clock=lambda: 0.0)
     assert seen == [(0, 0, None), (2, 2, 0.0), (3, 3, 0.0), (3, 0, None)]
+
+
+def test_a_slow_sink_gets_less_at_once_and_a_quick_one_more() -> None:
+    stride = Stride(Pace(commit_bytes=16 * 2**20))
+    assert stride.bytes == 2**20
+    for _ in range(10):
+        stride.took(stride.bytes, 0.1)
+    assert stride.bytes == 16 * 2**20
+    stride.took(16 * 2**20, 60.0)
+    stride.took(8 * 2**20, 30.0)
+    assert stride.bytes == 4 * 2**20
+    stride.took(1000, 0.1)
+    assert stride.bytes == 4 * 2**20, "a small commit says nothing of large ones"
+    for _ in range(20):
+        stride.took(stride.bytes, 60.0)
+    assert stride.bytes == 64 * 2**10
+
+
+def test_a_sink_whose_commits_are_costly_gets_all_at_once() -> None:
+    assert Stride(Pace(commit_bytes=2**32, when_dry=False)).bytes == 2**32

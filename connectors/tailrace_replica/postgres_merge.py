@@ -1,0 +1,170 @@
+"""Rows that may be there already, into a table of a Postgres replica; the server works while the caller goes on.
+
+    SAVEPOINT, COPY temporary table                             as they come
+    MERGE INTO table USING temporary table, TRUNCATE, RELEASE   sent, and not waited for: `settle` takes the answer
+
+So the next rows are read and printed while the server merges these. Before Postgres 15, which has MERGE, the statement
+is INSERT … ON CONFLICT: that locks each row first, which costs a third more.
+
+Rows that the server refuses are found by halves, each half under a savepoint and waited for.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import LiteralString
+
+import psycopg
+from psycopg import pq, sql
+
+from tailrace.codec.delivery import Delivery
+from tailrace.errors import BadRecord
+from tailrace_replica.destination import Reject
+from tailrace_replica.postgres_table import PostgresTables, identifier
+from tailrace_replica.target import Target
+
+Rows = list[tuple[bytes, Delivery]]
+"""Lines of COPY, and the deliveries that they are of."""
+
+_LINES_AT_ONCE = 2_000
+"""Lines that are handed to libpq together."""
+_SAVEPOINT = sql.SQL("SAVEPOINT tailrace_merge")
+_BACK = sql.SQL("ROLLBACK TO SAVEPOINT tailrace_merge")
+_RELEASE = sql.SQL("RELEASE SAVEPOINT tailrace_merge")
+_MERGE_SINCE = 150_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A merge that was sent, and not answered yet."""
+
+    target: Target
+    lines: Rows
+    reject: Reject
+
+
+class PostgresMerges:
+    """The merges of one connection. Call `settle` before anything else is done with the connection."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[object, ...]], tables: PostgresTables) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._sent: _Sent | None = None
+
+    def send(self, target: Target, lines: Rows, reject: Reject) -> None:
+        """Have rows merged into the table; what the server says of them comes with `settle`."""
+        self.settle()
+        temporary, sent = self._tables.temporary(target), _Sent(target, lines, reject)
+        self._connection.execute(_SAVEPOINT)  # after the temporary table is there: going back would take it away
+        try:
+            self.copy(temporary, target, lines)
+        except psycopg.DataError:
+            self._again(sent)
+            return
+        pgconn = self._connection.pgconn
+        pgconn.send_query(self._statement(target).as_bytes(self._connection))
+        while pgconn.flush():
+            select.select([], [pgconn.socket], [])
+        self._sent = sent
+
+    def settle(self) -> None:
+        """Wait for the answer to what was sent last; raises psycopg's errors, and hands refused rows back."""
+        sent, self._sent = self._sent, None
+        if sent is None:
+            return
+        try:
+            self._answer()
+        except psycopg.DataError:
+            self._again(sent)
+
+    def refusing(self, lines: Rows, store: Callable[[Rows], None], reject: Reject) -> None:
+        """Store lines under a savepoint; where the server refuses them, find out which by halves."""
+        try:
+            with self._connection.transaction():
+                store(lines)
+        except psycopg.DataError as error:
+            if len(lines) == 1:
+                told = error.diag.message_primary or type(error).__name__
+                reject(lines[0][1], BadRecord(f"postgres refuses the row ({error.sqlstate}): {_without_values(told)}"))
+                return
+            middle = len(lines) // 2
+            self.refusing(lines[:middle], store, reject)
+            self.refusing(lines[middle:], store, reject)
+
+    def copy(self, table: sql.Composable, target: Target, lines: Rows) -> None:
+        """Copy lines into a table."""
+        columns = sql.SQL(", ").join([sql.Identifier(column.name) for column in target.columns])
+        with self._connection.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN").format(table, columns)) as copy:
+            for start in range(0, len(lines), _LINES_AT_ONCE):
+                copy.write(b"".join([line for line, _ in lines[start : start + _LINES_AT_ONCE]]))
+
+    def _again(self, sent: _Sent) -> None:
+        self._connection.execute(_BACK)
+        self._connection.execute(_RELEASE)
+
+        def merge(part: Rows) -> None:
+            temporary = self._tables.temporary(sent.target)
+            self.copy(temporary, sent.target, part)
+            self._connection.execute(self._upsert(sent.target, temporary))
+            self._connection.execute(sql.SQL("TRUNCATE {}").format(temporary))
+
+        self.refusing(sent.lines, merge, sent.reject)
+
+    def _answer(self) -> None:
+        """Take all results of the query; raises the first error among them."""
+        pgconn, failed = self._connection.pgconn, None
+        while True:
+            while pgconn.is_busy():
+                select.select([pgconn.socket], [], [])
+                pgconn.consume_input()
+            result = pgconn.get_result()
+            if result is None:
+                break
+            if result.status == pq.ExecStatus.FATAL_ERROR and failed is None:
+                failed = psycopg.errors.error_from_result(result)
+        if failed is not None:
+            raise failed
+
+    def _statement(self, target: Target) -> sql.Composed:
+        temporary = self._tables.temporary(target)
+        steps = [self._upsert(target, temporary), sql.SQL("TRUNCATE {}").format(temporary), _RELEASE]
+        return sql.SQL("; ").join(steps)
+
+    def _upsert(self, target: Target, temporary: sql.Identifier) -> sql.Composed:
+        names = [sql.Identifier(column.name) for column in target.columns]
+        key = [sql.Identifier(name) for name in target.key]
+        others = [sql.Identifier(column.name) for column in target.columns if column.name not in target.key]
+        table = identifier(target.name)
+        if self._connection.info.server_version < _MERGE_SINCE:
+            return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO {}").format(
+                table, _listed(names), _listed(names), temporary, _listed(key), _update(others, "excluded", "NOTHING")
+            )
+        return sql.SQL(
+            "MERGE INTO {} AS old USING {} AS new ON {} WHEN MATCHED THEN {} "
+            "WHEN NOT MATCHED THEN INSERT ({}) VALUES ({})"
+        ).format(
+            table,
+            temporary,
+            sql.SQL(" AND ").join([sql.SQL("old.{0} = new.{0}").format(name) for name in key]),
+            _update(others, "new", "DO NOTHING"),
+            _listed(names),
+            _listed([sql.SQL("new.{}").format(name) for name in names]),
+        )
+
+
+def _listed(names: list[sql.Identifier] | list[sql.Composed]) -> sql.Composed:
+    return sql.SQL(", ").join(names)
+
+
+def _update(names: list[sql.Identifier], source: str, without: LiteralString) -> sql.Composable:
+    if not names:
+        return sql.SQL(without)
+    changes = [sql.SQL("{0} = {1}.{0}").format(name, sql.Identifier(source)) for name in names]
+    return sql.SQL("UPDATE SET {}").format(_listed(changes))
+
+
+def _without_values(message: str) -> str:
+    """Return a message without what it quotes: that may be a row's value."""
+    return message.partition(":")[0]
