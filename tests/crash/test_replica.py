@@ -55,7 +55,8 @@ def test_replicas_are_the_source_after_all_blows(tmp_path: Path) -> None:
         workload = Workload(source.url, seed, Pace(writers=3, pause=0.03, prefill=0.2, truncate_every=40))
         workload.prefill()
         with TcpProxy(destination.port) as proxy:
-            worker = worker_at(tmp_path, source.url, proxy.through(destination.dsn()))
+            urls = (proxy.through(destination.dsn()), f"sqlite:{tmp_path / 'replica.db'}")
+            worker = worker_at(tmp_path, source.url, dict(zip(SINKS, urls, strict=True)))
             chaos = Chaos(
                 worker, cast("Side", Destination(destination)), proxy, plan, seed, FolderPlace(worker.log_path)
             )
@@ -71,16 +72,13 @@ def test_replicas_are_the_source_after_all_blows(tmp_path: Path) -> None:
     assert chaos.dealt["kill_task"] > 0 < chaos.dealt["restart_immediate"]
 
 
-def worker_at(folder: Path, source: str, destination: str) -> Worker:
+def worker_at(folder: Path, source: str, urls: Mapping[str, str]) -> Worker:
     common = {"type": "replica", "topics": [f"{CONNECTOR}.{SCHEMA}.*"], "errors": "dead_letter"}
     worker = Worker(
         folder, source, tuple(f"{SCHEMA}.{table.name}" for table in TABLES),
         options={"chunk_rows": 100, "heartbeat_interval": 1.0},
         worker_options={"restart_delay": 0.1, "restart_delay_max": 1.0, "restart_limit": 1000},
-        sinks={
-            "warehouse": {**common, "url": destination},
-            "file": {**common, "url": f"sqlite:{folder / 'replica.db'}"},
-        },
+        sinks={name: {**common, "url": url} for name, url in urls.items()},
     )  # fmt: skip
     worker.write_config()
     return worker
