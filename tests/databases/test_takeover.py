@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from databases.debezium import install
 from databases.debezium.oracle import Debezium, DebeziumRecord
+from servers.kafka_broker import KafkaCluster
 from servers.postgres import Database
 from tailrace.cli.main import app
 from tailrace.codec.decoder import Decoder
@@ -22,6 +24,7 @@ from tailrace.errors import Fatal, Retriable
 from tailrace.event import Change
 from tailrace.position import Json
 from tailrace.runtime.build import build_log, plan_worker
+from tailrace.runtime.connect_offsets import _java_map
 from tailrace.runtime.supervisor import Supervisor
 from tailrace_postgres.config import PostgresConfig
 from tailrace_postgres.source import PostgresSource
@@ -139,8 +142,21 @@ def wait_until_idle(database: Database) -> None:
         time.sleep(0.05)
 
 
+def into_topic(kafka: KafkaCluster, topic: str, stored: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+    """Write offsets as Connect does into its topic: the one before, then the last, and another's that was forgotten."""
+    kafka.create_topic(topic, 25, cleanup_policy="compact")
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
+    for key, value in stored:
+        producer.produce(topic, b'{"lsn":1}', key)
+        producer.produce(topic, value, key)
+    for forgotten in (b'{"lsn":2}', None):
+        producer.produce(topic, forgotten, b'["gone",{"server":"shop"}]')
+    assert producer.flush(60) == 0
+
+
+@pytest.mark.kafka
 @pytest.mark.parametrize("postgres", [18], indirect=True)
-def test_from_a_stopped_debezium_to_a_worker(postgres: Database, tmp_path: Path) -> None:
+def test_from_a_stopped_debezium_to_a_worker(postgres: Database, kafka: KafkaCluster, tmp_path: Path) -> None:
     offsets = tmp_path / "offsets.dat"
     storage = {
         **KEPT,
@@ -166,6 +182,15 @@ connectors:
     dry = CliRunner().invoke(app, [*command, "--dry-run"])
     assert dry.exit_code == 0, dry.output
     assert CliRunner().invoke(app, ["offsets", "show", str(config)]).output == "shop  -\n"
+    into_topic(kafka, "connect-offsets", _java_map(offsets.read_bytes()))
+    in_kafka = tmp_path / "kafka.yaml"
+    block = f"{{type: kafka, bootstrap_servers: '{kafka.bootstrap_servers}'}}"
+    in_kafka.write_text(config.read_text().replace("{type: bundled, path: ./log}", block))
+    from_topic = ["offsets", "import", str(in_kafka), "--connector", "shop", "--topic", "connect-offsets"]
+    again = CliRunner().invoke(app, from_topic)
+    assert again.output == dry.output, again.exception
+    shown = CliRunner().invoke(app, ["offsets", "show", str(in_kafka)]).output
+    assert shown == dry.output.splitlines()[1] + "\n"
     done = CliRunner().invoke(app, [*command, "--name", "oracle"])
     assert (done.exit_code, done.output) == (0, dry.output)
     plan = plan_worker(load_settings(config), until_current=True)

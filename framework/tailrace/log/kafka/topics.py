@@ -23,6 +23,13 @@ log = structlog.get_logger()
 STEP = 3.0
 """Seconds after which a look that has no answer yet asks why: a refused login shows as silence."""
 
+SETTLES = 10.0
+"""Seconds in which brokers come to agree who leads a partition that is new, or has another leader."""
+_UNSETTLED = {
+    KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.OFFSET_NOT_AVAILABLE,
+}  # fmt: skip
+
 _KAFKAS_OWN = {"__consumer_offsets", "__transaction_state", "__share_group_state"}
 
 
@@ -127,16 +134,22 @@ class Topics:
             return {}
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         specs = {TopicPartition(*place): spec for place, spec in wanted.items()}
-        offsets: dict[tuple[str, int], int] = {}
-        try:
-            futures = self._clients.admin.list_offsets(specs, isolation_level=level, request_timeout=PATIENCE)
-            for place, future in futures.items():
-                offsets[place.topic, place.partition] = future.result().offset
-        except KafkaException as error:
-            raise self._clients.complaints.explain(error, "look up offsets in kafka") from error
+        deadline = time.monotonic() + SETTLES
+        while True:
+            try:
+                offsets = self._asked(specs, level)
+                break
+            except KafkaException as error:
+                if code_of(error).code() not in _UNSETTLED or time.monotonic() >= deadline:
+                    raise self._clients.complaints.explain(error, "look up offsets in kafka") from error
+                time.sleep(0.05)
         if missing := set(wanted) - set(offsets):
             raise Retriable(f"look up offsets in kafka: no answer for {sorted(missing)}")
         return offsets
+
+    def _asked(self, specs: dict[TopicPartition, OffsetSpec], level: IsolationLevel) -> dict[tuple[str, int], int]:
+        futures = self._clients.admin.list_offsets(specs, isolation_level=level, request_timeout=PATIENCE)
+        return {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
 
     def _check(self, topic: str, count: int) -> None:
         """Raise `Fatal` where a topic that was there already would lose what a source has to remember."""
