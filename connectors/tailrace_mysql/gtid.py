@@ -79,13 +79,13 @@ class GtidSet:
                 runs.append((first, body.u(8) - 1))
         return cls({source: ranges for source in sorted(sources) if (ranges := _merged(sources[source]))})
 
-    def with_gtid(self, uuid: str, number: int, tag: str = "") -> GtidSet:
-        """Return the set with one more transaction."""
-        source = (uuid, tag)
+    def with_gtid(self, uuid: str, number: int, tag: str = "", last: int = 0) -> GtidSet:
+        """Return the set with one more transaction, or with all up to the number `last`."""
+        source, last = (uuid, tag), last or number
         ranges = self.sources.get(source, ())
         if ranges and ranges[-1][1] == number - 1:  # as it nearly always is
-            return GtidSet({**self.sources, source: (*ranges[:-1], (ranges[-1][0], number))})
-        return GtidSet({**self.sources, source: _merged([*ranges, (number, number)])})
+            return GtidSet({**self.sources, source: (*ranges[:-1], (ranges[-1][0], last))})
+        return GtidSet({**self.sources, source: _merged([*ranges, (number, last)])})
 
     def contains(self, uuid: str, number: int, tag: str = "") -> bool:
         """Whether one transaction is in the set."""

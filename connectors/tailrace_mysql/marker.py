@@ -125,7 +125,7 @@ class XaPrepare:
 def gtid(header: Header, body: Body) -> Gtid:
     """Read the body of a GTID, or of an anonymous one."""
     octets, number = body.unpack(_GTID)
-    uuid = _uuid(octets)
+    uuid = uuid_text(octets)
     if not body.left or body.u(1) != 2:
         return Gtid(header, uuid, "", number)
     body.take(16)
@@ -140,7 +140,8 @@ def gtid(header: Header, body: Body) -> Gtid:
 
 
 @lru_cache(maxsize=64)
-def _uuid(octets: bytes) -> str:
+def uuid_text(octets: bytes) -> str:
+    """Return the name of a server, as it is written."""
     return str(UUID(bytes=octets))
 
 
@@ -156,7 +157,7 @@ def tagged_gtid(header: Header, body: Body) -> Gtid:
     while body.left:
         field = body.varlen()
         if field == 1:
-            uuid = _uuid(bytes([body.varlen() for _ in range(16)]))
+            uuid = uuid_text(bytes([body.varlen() for _ in range(16)]))
         elif field == 3:
             tag = body.text(body.varlen())
         elif field in {2, 4, 5}:

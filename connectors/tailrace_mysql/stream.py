@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from tailrace.core.cutter import take_rows
 from tailrace.errors import Fatal
 from tailrace.event import Change, Event
 from tailrace.snapshot.schedule import Snapshot
@@ -32,6 +31,7 @@ from tailrace_mysql.origin import Place, mark
 from tailrace_mysql.place import BinlogPlace, rank, widened
 from tailrace_mysql.position import Branch, StreamPosition
 from tailrace_mysql.sentence import Kind, sentence
+from tailrace_mysql.shortcut import Shortcut
 from tailrace_mysql.telling import RowsUnderWay, Teller, rows_under_way
 from tailrace_mysql.transaction import Executed, Transaction
 
@@ -64,6 +64,7 @@ class Stream:
         self._assembly = Assembly()
         self._incoming = Incoming()
         self._maps = TableMaps()
+        self._shortcut = Shortcut(self._incoming, self._maps, place)
         self._rows: RowsUnderWay | None = None
         self._transaction: Transaction | None = None
 
@@ -135,36 +136,38 @@ class Stream:
         size = 0
         while len(events) < most and size < most_bytes:
             if self._rows is not None:
-                if not self._tell_rows(events, most):
-                    break
-                continue
-            if self.branches.awaited is None:
+                if self._tell_rows(events, most):
+                    continue
+                break
+            awaited = self.branches.awaited is not None
+            if not awaited:
                 size += self._take_plain(events, most, most_bytes - size)
-            event = self._next() if len(events) < most and size < most_bytes else None
-            if event is None:
+                if len(events) >= most or size >= most_bytes:
+                    break
+            if (event := self.branches.next() if awaited else self._incoming.next()) is None:
                 break
             size += len(event)
             self._handle(event, events)
         return events, size
 
-    def _next(self) -> bytes | None:
-        """Return the next event, from where it is the turn."""
-        return self._incoming.next() if self.branches.awaited is None else self.branches.next()
-
     def _take_plain(self, events: list[Event], most: int, most_bytes: int) -> int:
         """Tell rows that need no judgement, as many as come next; return about how many bytes they take."""
-        transaction = self._transaction
-        if transaction is None or transaction.branch or transaction.ordinal < transaction.skip:
+        transaction, room = self._transaction, (most, most_bytes)
+        if transaction is None:
+            return self._take_whole(events, room) if self._interrupted is None and self._snapshot.done else 0
+        if transaction.branch or transaction.ordinal < transaction.skip:
             return 0
-        front = self._incoming.front()
-        if not front or front[0][4:5] not in binlog.PLAIN:
-            return 0
-        origin = transaction.origin_of(self._place)
-        told, size, end = take_rows(front, self._maps.plain, Change, origin, events, most, most_bytes)
-        transaction.ordinal += told
-        if end > 0 and not self._incoming.packed:
+        size, end = self._shortcut.rows(transaction, events, room)
+        if end:
             self.pos = widened(self.pos, end)
         return size
+
+    def _take_whole(self, events: list[Event], room: tuple[int, int]) -> int:
+        whole, self.executed = self._shortcut.transactions(self.file, self.executed, events, room)
+        if whole.size:
+            self.pos, self.commit_time = widened(self.pos, whole.end), whole.time
+            self._passed(self.place.rank)
+        return whole.size
 
     def _handle(self, data: bytes, events: list[Event]) -> None:  # noqa: C901 - one case for each kind of event
         event = binlog.decode(data, self.file)
@@ -290,13 +293,13 @@ class Stream:
                 transaction.begun, transaction.branch = True, said.xid
             case Kind.COMMIT | Kind.ROLLBACK:
                 self._commit()
-            case Kind.SAVEPOINT | Kind.XA_END:
-                pass
             case Kind.ROLLBACK_TO:
                 raise Fatal(
                     f"binlog {start}: ROLLBACK TO a savepoint undoes rows that the binlog has, and that were told",
                     hint="a transaction changes tables with transactions and tables without: keep them apart",
                 )
+            case Kind.SAVEPOINT | Kind.XA_END:
+                pass
             case Kind.XA_COMMIT:
                 self.branches.commit(said.xid, start)
             case Kind.XA_ROLLBACK:
@@ -359,8 +362,6 @@ class Stream:
             case binlog.XaPrepare():
                 self.branches.end()
                 self._commit()
-            case _:
-                pass
 
     # --- rows --------------------------------------------------------------------------------------------------------
 
@@ -392,8 +393,7 @@ class Stream:
     def _tell_rows(self, events: list[Event], most: int) -> bool:
         """Tell rows of the event under way; False: the next one has to wait."""
         rows, transaction = self._rows, self._transaction
-        assert rows is not None
-        assert transaction is not None
+        assert rows is not None and transaction is not None
         told = self._teller.tell(rows, transaction.origin_of(self._place), events, most)
         transaction.ordinal += told
         self._rows = rows if rows.left else None

@@ -11,7 +11,6 @@ Where the octets are not what the widths say, `changes` gives up, and its Python
 the format) does the event, or says what is wrong with it.
 """
 
-cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
@@ -26,18 +25,12 @@ cdef enum:
     LARGEST = 1 << 18  # octets of an event: the rows of a larger one are told bit by bit
 
 
-@cython.final
 cdef class Cutter:
     """Cuts the rows of one version of a table.
 
     `widths` are those of its columns' cells: octets or, negative, octets of the length before them. `key` are the
     indexes of the key's columns.
     """
-
-    cdef int count
-    cdef int octets  # of the bits of all columns
-    cdef int* widths
-    cdef unsigned char* keys  # 1 for those of the key
 
     def __cinit__(self, widths, key):
         self.count = len(widths)
@@ -165,13 +158,8 @@ cdef class Cutter:
         return width if width >= 0 else length_of(cell, -width) - width
 
 
-@cython.final
 cdef class Mapped:
     """What a table id of the binlog stands for. `table` None: its rows concern nobody. `owner` is the caller's own."""
-
-    cdef readonly object owner
-    cdef object table
-    cdef Cutter cutter
 
     def __cinit__(self, table, cutter, owner=None):
         self.owner = owner
@@ -255,15 +243,6 @@ cdef bint take_event(bytes event, dict tables, type kind, origin, list events, P
         return True
     del events[before:]
     return False
-
-
-cdef inline unsigned long long number_of(const unsigned char* octets, int size) noexcept:
-    """Read a little-endian number of at most 8 octets."""
-    cdef unsigned long long number = 0
-    cdef int place
-    for place in range(size):
-        number |= <unsigned long long>octets[place] << (8 * place)
-    return number
 
 
 cdef int count_of(const unsigned char* bits, int count) noexcept:
