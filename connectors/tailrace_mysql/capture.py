@@ -137,8 +137,11 @@ class Capture:
         named = changed_table(query.text, query.database)
         if named is not None and not self.captures(*named):
             return
+        where = (
+            f"table {'.'.join(named)}" if named is not None else f"a table, in the database {query.database or '-'},"
+        )
         raise Fatal(
-            f"binlog {place}: rows are changed by a statement in the database {query.database}, not told one by one",
+            f"binlog {place}: a statement of connection {query.thread} changes {where} and does not tell its rows",
             hint="set binlog_format = ROW, also in every session; then start the snapshot anew with "
             "`tailrace offsets reset`",
         )

@@ -26,7 +26,7 @@ from tailrace_mysql.address import Host
 from tailrace_mysql.config import BinlogConfig
 from tailrace_mysql.connection import Connection, literal
 from tailrace_mysql.dump_fault import dump_fault
-from tailrace_mysql.fault import LostConnection, TailraceFault, lost_connection
+from tailrace_mysql.fault import LostConnection, ServerFault, TailraceFault, lost_connection
 from tailrace_mysql.flavour import flavour_of
 from tailrace_mysql.gtid import GtidPosition, GtidSet
 from tailrace_mysql.packet import END, ERROR, OK, error_of
@@ -48,6 +48,9 @@ _TYPE = 1 + 4
 _SHORTEST = 1 + 19
 _CHECKSUM = 4
 _CRC32 = 1
+
+_NO_GRANT = {1045, 1227}
+"""MariaDB says that access is denied, as it does at a login; MySQL in some versions, too."""
 
 _LONGEST_PERIOD = 10.0
 _PERIODS = 3
@@ -159,9 +162,22 @@ class Dump:
             variables.append(f"@mariadb_slave_capability = {_MARIADB_CAPABILITY}")
         self.connection.query(f"SET {', '.join(variables)}")
         host = b"tailrace"
-        self.connection.command(
-            _REGISTER + _U32.pack(self.server_id) + bytes([len(host)]) + host + b"\0\0" + _REGISTER_TAIL.pack(0, 0, 0)
-        )
+        try:
+            self.connection.command(
+                _REGISTER
+                + _U32.pack(self.server_id)
+                + bytes([len(host)])
+                + host
+                + b"\0\0"
+                + _REGISTER_TAIL.pack(0, 0, 0)
+            )
+        except ServerFault as fault:
+            if fault.number in _NO_GRANT:
+                fault.message = f"register as a replica: {fault.message}"
+                fault.hint = (
+                    "GRANT REPLICATION SLAVE ON *.* TO the connector's account; `tailrace check` prints it whole"
+                )
+            raise
 
     def _send(self, command: bytes) -> None:
         channel = self.connection.hand_over()

@@ -25,17 +25,19 @@ from tailrace_mysql.chunks import ReadableTable
 from tailrace_mysql.config import BinlogConfig
 from tailrace_mysql.connection import Connection
 from tailrace_mysql.declaration import DeclaredDatabase, DeclaredTable
+from tailrace_mysql.event import Query
 from tailrace_mysql.fault import RESET
 from tailrace_mysql.footing import check_format, check_resume, start_of_stream
 from tailrace_mysql.form import Settings
 from tailrace_mysql.history import History, history_topic
+from tailrace_mysql.lookahead import events_after
 from tailrace_mysql.origin import SOURCES
 from tailrace_mysql.place import BinlogPlace, PlaceView
 from tailrace_mysql.position import Resume, StreamPosition, from_json
 from tailrace_mysql.schema_change import SchemaChanges
 from tailrace_mysql.selection import Selection
+from tailrace_mysql.sentence import Kind, sentence
 from tailrace_mysql.server import ServerFacts, binlog_status, read_facts
-from tailrace_mysql.statement import Dialect
 from tailrace_mysql.table import Tables, ValueSettings
 
 log = structlog.get_logger()
@@ -75,8 +77,7 @@ def open_source(
     resume = from_json(resume_from) if resume_from is not None else None
     if resume is not None:
         check_resume(control, server, resume)
-    major, minor, patch = (*server.version, 0, 0)[:3]
-    dialect = Dialect(server.flavour.mariadb, major * 10_000 + minor * 100 + patch)
+    dialect = server.dialect
     selection = Selection(config.tables, config.exclude)
     catalog = Catalog(control, selection, dialect)
     history = History(connector, lower_case_names=server.get("lower_case_table_names") != "0")
@@ -131,13 +132,34 @@ class _Opening:
         self, resume: Resume | None, recall: Recall | None, connector: str
     ) -> tuple[StreamPosition, list[Event]]:  # fmt: skip
         """Return where to stream from, and the events that begin a schema history."""
-        if resume is not None:
+        if resume is not None and resume.history > 0:
             if recall is not None:
                 self._history.recall(recall(history_topic(connector)), resume.history)
             return resume.stream, []
         start, declared = self._still()
         found: list[DeclaredDatabase | DeclaredTable] = [*self._catalog.databases(), *declared]
-        return start, [self._history.message(self._history.put(state), None, _now_ms()) for state in found]
+        told: list[Event] = [self._history.message(self._history.put(state), None, _now_ms()) for state in found]
+        if resume is not None:  # taken over from another connector, which has a history of its own
+            self._check_unaltered(connector, resume.stream, found)
+        return start if resume is None else resume.stream, told
+
+    def _check_unaltered(
+        self, connector: str, start: StreamPosition, found: Sequence[DeclaredDatabase | DeclaredTable]
+    ) -> None:  # fmt: skip
+        """Raise `Fatal` where a captured table was altered behind `start`: then it was another one there."""
+        history = History(connector, lower_case_names=self._server.get("lower_case_table_names") != "0")
+        for state in found:
+            history.put(state)
+        for place, event in events_after(connector, self._config, self._control, self._server, start):
+            if not isinstance(event, Query) or sentence(event.text).kind is not Kind.OTHER:
+                continue
+            for entry in history.apply(event.text, event.database, self._server.dialect).entries:
+                if entry.table is not None and self._capture.captures(entry.database, entry.table):
+                    raise Fatal(
+                        f"binlog {place}: table {entry.database}.{entry.table} was altered behind {start}, from where "
+                        "to go on, so that nothing tells how it was there",
+                        hint="let Debezium read until now, stop it, and import its offset again",
+                    )
 
     def snapshot(self, resume: Resume | None) -> tuple[Snapshot, dict[str, ReadableTable], list[str]]:
         """Return the state of the snapshot, the tables to be read, and those of them that are new to the capture."""

@@ -74,13 +74,16 @@ class Place:
 
 
 class BinlogOrigin:
-    """A transaction, or a chunk of the snapshot. `time` is in microseconds since 1970; `snapshot` the marker."""
+    """A transaction, or a chunk of the snapshot. `time` is in microseconds since 1970; `snapshot` the marker.
 
-    __slots__ = ("_file", "_gtid", "_head", "_names", "_server_id", "_thread", "_times")
+    `pos` stands for the position of every change, where these have none.
+    """
+
+    __slots__ = ("_file", "_gtid", "_head", "_names", "_pos", "_server_id", "_thread", "_times")
 
     def __init__(
         self, place: Place, *, time: int, file: str, server_id: int = 0, gtid: str = "", thread: int | None = None,
-        snapshot: str = "false",
+        snapshot: str = "false", pos: int | None = None,
     ) -> None:  # fmt: skip
         self._names = place.names
         self._head: list[Value] = [__version__, place.connector, place.prefix, time // 1000, snapshot]
@@ -89,6 +92,7 @@ class BinlogOrigin:
         self._server_id = server_id
         self._gtid = gtid or None
         self._thread = thread
+        self._pos: Value | At = At(shift=ROW_BITS) if pos is None else pos
 
     def source_block(self, change: Change) -> Sequence[Value]:
         """Return the values of the source block."""
@@ -99,7 +103,7 @@ class BinlogOrigin:
         database, name = self._names[table.id]
         return [
             *self._head, database, None, *self._times, name, self._server_id, self._gtid, self._file,
-            At(shift=ROW_BITS), At(mask=MOST_ROWS), self._thread, None,
+            self._pos, At(mask=MOST_ROWS), self._thread, None,
         ]  # fmt: skip
 
     def statement_block(self, place: Place, pos: int) -> dict[str, Value]:

@@ -12,6 +12,7 @@ from tailrace.errors import Fatal
 from tailrace_mysql.connection import Connection, Row
 from tailrace_mysql.flavour import Flavour, flavour_of
 from tailrace_mysql.gtid import GtidPosition, GtidSet
+from tailrace_mysql.statement import Dialect
 
 _VARIABLES = (
     "binlog_checksum",
@@ -58,6 +59,12 @@ class ServerFacts:
     def version(self) -> tuple[int, ...]:
         """Major, minor and patch."""
         return self.flavour.version
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the server reads statements."""
+        major, minor, patch = (*self.version, 0, 0)[:3]
+        return Dialect(self.flavour.mariadb, major * 10_000 + minor * 100 + patch)
 
     @property
     def server_id(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ import structlog
 
 from tailrace.errors import Fatal
 from tailrace.event import Event
-from tailrace.position import Position
+from tailrace.position import Json, Position
 from tailrace.snapshot.marker import joined
 from tailrace.snapshot.progress import Meter
 from tailrace.source import Batch, Finding, Recall, Report, SourceConfig
@@ -35,6 +35,7 @@ from tailrace_mysql.reading import Reading
 from tailrace_mysql.server import parse_gtids
 from tailrace_mysql.sight import ServerSight
 from tailrace_mysql.stream import Stream
+from tailrace_mysql.takeover import take_over
 
 log = structlog.get_logger()
 
@@ -181,6 +182,10 @@ class BinlogSource:
     def check(self) -> Sequence[Finding]:
         """Connect, look at everything that a capture needs, and hang up; needs no `open`."""
         return findings(self._name, self._config)
+
+    def take_over(self, offset: Mapping[str, Json]) -> Position:
+        """Return the position that follows what Debezium's connector had told."""
+        return take_over(self._name, self._config, offset)
 
     def _turn(self, parts: _Parts) -> tuple[Sequence[Event], int]:
         """Move everything one step on; return what came of it."""

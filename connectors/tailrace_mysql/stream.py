@@ -100,13 +100,13 @@ class Stream:
     def state(self) -> tuple[object, ...]:
         """Something that is equal as long as `position` is."""
         transaction = self._transaction
-        return (self._here(),) if transaction is None else (transaction.start, self._handed_out(transaction))
+        return (self._here(),) if transaction is None else (transaction.start, transaction.handed_out)
 
     def position(self) -> StreamPosition:
         """Return where to resume once everything handed out is durable."""
         branches, gtids = self.branches.prepared, str(self.executed or "")
         if (transaction := self._transaction) is not None:
-            start, ordinal = transaction.start, self._handed_out(transaction)
+            start, ordinal = transaction.start, transaction.handed_out
             return StreamPosition(
                 start.file, start.pos, gtids, transaction.gtid if ordinal else "", ordinal or None, branches
             )
@@ -116,10 +116,6 @@ class Stream:
     def _here(self) -> BinlogPlace:
         here = BinlogPlace(self.file, self.pos)
         return self._floor if self._floor is not None and here.rank < self._floor.rank else here
-
-    @staticmethod
-    def _handed_out(transaction: Transaction) -> int:
-        return max(transaction.skip, transaction.ordinal)
 
     # --- events in, changes out --------------------------------------------------------------------------------------
 
@@ -174,8 +170,7 @@ class Stream:
         if self.branches.awaited is not None:
             self._on_branch(event)
             return
-        start = self.pos
-        header = event.header
+        start, header = self.pos, event.header
         if header.end_pos and not header.flags & ARTIFICIAL and not self._incoming.packed:
             self.pos = widened(self.pos, header.end_pos)
             start = self.pos - header.size
@@ -191,7 +186,7 @@ class Stream:
             case binlog.Xid():
                 self._commit()
             case binlog.TransactionPayload():
-                self._incoming.unpack(event.events(self.file))
+                self._unpack(event, self._incoming, start)
             case binlog.XaPrepare():
                 self._on_prepare(event)
             case binlog.RowsFragment():
@@ -199,6 +194,11 @@ class Stream:
                     self._on_rows(rows)
             case _:
                 self._on_control(event)
+
+    def _unpack(self, event: binlog.TransactionPayload, into: Incoming | Branches, at: int) -> None:
+        if self._transaction is not None:
+            self._transaction.packed_at = at
+        into.unpack(event.events(self.file))
 
     def _on_control(self, event: binlog.Event) -> None:
         match event:
@@ -358,7 +358,7 @@ class Stream:
                 if (rows := self._assembled(event)) is not None:
                     self._tell_or_skip(rows)
             case binlog.TransactionPayload():
-                self.branches.unpack(event.events(self.file))
+                self._unpack(event, self.branches, self.pos)
             case binlog.XaPrepare():
                 self.branches.end()
                 self._commit()

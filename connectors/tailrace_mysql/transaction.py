@@ -39,7 +39,14 @@ class Transaction:
     """BEGIN was seen, so that COMMIT is to follow."""
     branch: str = ""
     """The XA branch that it prepares: its rows are for later."""
+    packed_at: int | None = None
+    """Where its compressed events begin, which have no places of their own."""
     origin: BinlogOrigin | None = None
+
+    @property
+    def handed_out(self) -> int:
+        """How many of its changes were handed out, before a restart or since."""
+        return max(self.skip, self.ordinal)
 
     def among(self, executed: Executed) -> Executed:
         """Return the transactions that have happened, with this one."""
@@ -64,5 +71,6 @@ class Transaction:
                 server_id=self.server_id,
                 gtid=self.gtid,
                 thread=self.thread,
+                pos=self.packed_at,
             )
         return self.origin

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 from tailrace.errors import Fatal
 from tailrace.position import Json, Position
+from tailrace.snapshot.handover import check_finished
 from tailrace.snapshot.schedule import Snapshot
 from tailrace_postgres.catalog import Catalog
 from tailrace_postgres.config import PostgresConfig
@@ -49,7 +50,7 @@ def take_over(connector: str, config: PostgresConfig, offset: Mapping[str, Json]
     Raises `Fatal` where the snapshot was not over, where slot or publication are missing, or the offset is no
     Postgres connector's; `Retriable` while Debezium still streams from the slot.
     """
-    _check_snapshot(offset)
+    check_finished(offset)
     with ExitStack() as hold:
         control = Connection.open(config, connector, "control")
         hold.callback(control.close)
@@ -67,21 +68,6 @@ def take_over(connector: str, config: PostgresConfig, offset: Mapping[str, Json]
         known = {table.oid for table in Catalog(control, publication, config).tables()}
         snapshot = Snapshot([], known=known, scope=[list(config.tables), list(config.exclude)])
         return to_json(start, str(cluster), snapshot.to_json())
-
-
-def _check_snapshot(offset: Mapping[str, Json]) -> None:
-    under_way = offset.get("snapshot") not in {None, False, "false"}
-    if under_way and not (offset.get("snapshot_completed") or offset.get("last_snapshot_record")):
-        raise Fatal(
-            "cannot go on from this offset: Debezium's snapshot was under way",
-            hint="start Debezium again and let it finish, or begin without its offset: Tailrace then takes a snapshot "
-            "of its own, which tells all rows again",
-        )
-    if offset.get("incremental_snapshot_collections"):
-        raise Fatal(
-            "cannot go on from this offset: an incremental snapshot of Debezium's was under way",
-            hint="start Debezium again and let it finish, or stop that snapshot by a signal",
-        )
 
 
 def _slot(control: Connection, name: str, database: str) -> Slot:

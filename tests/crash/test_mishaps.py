@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import psycopg
 import pytest
 
-from crash.worker import CONNECTOR, TAILRACE, Worker
+from crash.user import MakeWorker, ids, run_to_the_end, tail, tailrace, told, topic, wait_for
+from crash.worker import CONNECTOR, TAILRACE
 from servers.postgres import StartPostgres
 from tailrace.demo.postgres import PostgresServer
 
-TOPIC = f"{CONNECTOR}.public.orders"
-SEGMENT = f"topics/{TOPIC}-0/00000000000000000000.log"
+SEGMENT = f"topics/{CONNECTOR}.public.orders-0/00000000000000000000.log"
 
 
 @pytest.fixture
@@ -29,48 +26,6 @@ def server(start_postgres: StartPostgres) -> PostgresServer:
     return server
 
 
-MakeWorker = Callable[..., Worker]
-
-
-@pytest.fixture
-def make_worker(tmp_path: Path) -> Iterator[MakeWorker]:
-    """A function `(url, **options)` that makes a worker; it is gone after the test."""
-    made: list[Worker] = []
-
-    def make(url: str, **options: object) -> Worker:
-        worker = Worker(tmp_path, url, ("public.orders",), options=options, worker_options={"restart_delay_max": 0.5})
-        worker.write_config()
-        made.append(worker)
-        return worker
-
-    yield make
-    for worker in made:
-        worker.kill(with_tasks=True)
-
-
-def tailrace(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(TAILRACE), *arguments], capture_output=True, text=True, check=False, timeout=60)
-
-
-def tail(worker: Worker) -> subprocess.CompletedProcess[str]:
-    return tailrace("tail", TOPIC, "--path", str(worker.log_path), "--from", "earliest")
-
-
-def told(worker: Worker) -> list[dict[str, Any]]:
-    done = tail(worker)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def ids(worker: Worker) -> list[int]:
-    return [line["key"]["id"] for line in told(worker)]
-
-
-def run_to_the_end(worker: Worker) -> None:
-    worker.start("--until-current")
-    assert worker.wait(timeout=60) == 0, worker.last_words()
-
-
 def insert(server: PostgresServer, first: int, last: int, *, size: int = 10) -> None:
     with server.connect() as connection:
         connection.execute(
@@ -79,19 +34,12 @@ def insert(server: PostgresServer, first: int, last: int, *, size: int = 10) -> 
         )
 
 
-def wait_for(condition: Callable[[], bool], worker: Worker, *, timeout: float = 40) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, worker.last_words()
-        time.sleep(0.1)
-
-
 def test_tail_shows_changes_while_the_worker_writes(server: PostgresServer, make_worker: MakeWorker) -> None:
     worker = make_worker(server.dsn())
     insert(server, 1, 3)
     worker.start()
     wait_for(lambda: (worker.log_path / SEGMENT).exists() and len(told(worker)) == 3, worker)
-    command = [str(TAILRACE), "tail", TOPIC, "--config", str(worker.config), "--from", "3", "--follow"]
+    command = [str(TAILRACE), "tail", topic(worker), "--config", str(worker.config), "--from", "3", "--follow"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as follower:
         assert follower.stdout is not None
         try:
@@ -131,25 +79,6 @@ def test_a_corrupted_segment_is_named_by_file_and_offset(server: PostgresServer,
     insert(server, 201, 210)
     run_to_the_end(worker)
     assert ids(worker) == list(range(1, 211))
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], None]]:
-    """A function that gives the worker's log folder a file system of so many megabytes, or makes it as big."""
-    if os.geteuid() != 0:
-        if os.environ.get("CI") == "true":
-            pytest.fail("mounting a small disk needs root")
-        pytest.skip("mounting a small disk needs root")
-    folder = tmp_path / "data"
-    folder.mkdir()
-
-    def resize(megabytes: int) -> None:
-        how = ["-o", f"size={megabytes}m" + (",remount" if os.path.ismount(folder) else "")]
-        subprocess.run(["mount", "-t", "tmpfs", *how, "tmpfs", str(folder)], check=True)
-
-    yield resize
-    if os.path.ismount(folder):
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_full_disk_stops_the_task_until_there_is_space(

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from databases.mysql.driven import Driven
+from servers import mysql
 from servers.mysql import MysqlDatabase, StartMysql
+from servers.mysql_keyring import KeyringPrograms
 from servers.mysql_programs import Flavour
+from servers.mysql_server import MysqlServer
 from tailrace.errors import Fatal
 
 pytestmark = [pytest.mark.mysql]
 
 
-def test_encryption_at_rest_is_none_of_ours(start_mysql: StartMysql, tmp_path: Path) -> None:
+@pytest.fixture(params=mysql.FLAVOURS)
+def encrypting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MysqlServer]:
+    """A server that encrypts its binlog."""
+    found = mysql.require(request.param)
+    if found.flavour == "mysql":
+        with MysqlServer(KeyringPrograms(found, tmp_path), {"binlog_encryption": "ON"}) as server:
+            yield server
+        return
     keys = tmp_path / "keys"
     keys.write_text("1;" + "a5" * 32 + "\n")
-    server = start_mysql(
-        "mariadb", plugin_load_add="file_key_management", file_key_management_filename=str(keys), encrypt_binlog="ON"
-    )
+    settings = {"plugin_load_add": "file_key_management", "file_key_management_filename": str(keys)}
+    with MysqlServer(found, {**settings, "encrypt_binlog": "ON"}) as server:
+        yield server
+
+
+def test_encryption_at_rest_is_none_of_ours(encrypting: MysqlServer) -> None:
+    server = encrypting
     server.execute("CREATE DATABASE d", "CREATE TABLE d.t (id int PRIMARY KEY, v varchar(40))")
     with Driven(MysqlDatabase(server, "d")) as capture:
         capture.open().catch_up()

@@ -24,7 +24,7 @@ from tailrace_mysql.fault import LostConnection
 from tailrace_mysql.gtid import GtidPosition, GtidSet
 from tailrace_mysql.server import BinlogStatus, binlog_status, executed_gtids, read_facts
 
-QUERY, ROTATE, FORMAT_DESCRIPTION, HEARTBEAT, PREVIOUS_GTIDS, ANNOTATE = 2, 4, 15, 27, 35, 160
+QUERY, ROTATE, FORMAT_DESCRIPTION, HEARTBEAT, PREVIOUS_GTIDS, ANNOTATE, CHECKPOINT = 2, 4, 15, 27, 35, 160, 161
 PATIENCE = 60.0
 
 
@@ -94,7 +94,8 @@ def test_the_events_are_those_of_the_files(binlog_server: MysqlServer) -> None:
             events = received(dump, says("the_end"))
         sent = [event for event in events if not artificial(event) and event[4] != FORMAT_DESCRIPTION]
         assert sent[: len(written)] == written
-        assert end_position(events[-1]) == end.pos
+        # MariaDB notes which files it no longer needs whenever it finds the time.
+        assert [end_position(event) for event in events if event[4] != CHECKPOINT][-1] == end.pos
 
 
 def events_of(file: bytes) -> list[bytes]:
