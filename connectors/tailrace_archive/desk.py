@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from tailrace.event import StoredRecord
@@ -32,6 +33,10 @@ class Finished:
     last_timestamp: int
 
 
+_TIME = attrgetter("timestamp_ms")
+_VALUE = attrgetter("value")
+
+
 class _Draft:
     """A file under construction, with what its name and its entry in the manifest will tell."""
 
@@ -44,12 +49,12 @@ class _Draft:
         self.rows = self.used = 0
 
     def note(self, records: Sequence[StoredRecord]) -> None:
-        times = [record.timestamp_ms for record in records]
+        times = list(map(_TIME, records))
         if not self.rows:
             self.first, self.first_timestamp, self.last_timestamp = records[0].offset, times[0], times[0]
         self.last = records[-1].offset
-        self.first_timestamp = min(self.first_timestamp, *times)
-        self.last_timestamp = max(self.last_timestamp, *times)
+        self.first_timestamp = min([self.first_timestamp, *times])
+        self.last_timestamp = max([self.last_timestamp, *times])
         self.rows += len(records)
 
 
@@ -80,7 +85,7 @@ class Desk:
 
     def write(self, target: Target, records: Sequence[StoredRecord], refuse: Callable[[int], None]) -> None:
         """Write records, all of one target, with a value each; `refuse` gets the place of one that cannot be."""
-        values = [record.value or b"" for record in records]
+        values = list(map(_VALUE, records))
         first = 0
         while first < len(records):
             draft = self._draft(target)

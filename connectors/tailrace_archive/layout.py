@@ -70,13 +70,16 @@ class Rows:
         """Take in records from the place `first` on; return the place of the first that cannot be, or their number."""
         before = len(self._offsets)
         end = self._columns.extend(values, FRAME, first)
-        taken = records[first:end]
-        self._offsets.extend([record.offset for record in taken])
-        self._timestamps.extend([record.timestamp_ms for record in taken])
-        for row, record in enumerate(taken, before):
-            if record.headers:
-                self._headers.append((row, record.headers))
-                self._forget(row, unavailable(record.headers) or ())
+        if end == first:
+            return end
+        _, _, offsets, timestamps, _, _, headers = zip(*records[first:end], strict=True)
+        self._offsets.extend(offsets)
+        self._timestamps.extend(timestamps)
+        if any(headers):
+            for row, told in enumerate(headers, before):
+                if told:
+                    self._headers.append((row, told))
+                    self._forget(row, unavailable(told) or ())
         return end
 
     def _forget(self, row: int, names: Sequence[str]) -> None:

@@ -18,6 +18,10 @@ from tailrace_archive.writing import Target
 PAGE_BYTES = 256 * 1024
 """Of data pages. Parquet's own 1 MB makes each open column hold as much."""
 
+DICTIONARY_BYTES = 16 * 1024
+"""Of the distinct values of a column; beyond it they are written as they are. Under pyarrow's 1 MB no column of numbers
+would reach it within a row group, and for numbers that all differ a dictionary costs time, and room."""
+
 Fit: TypeAlias = Callable[[pa.Table], pa.Table]
 """Makes rows of a layout those of the file."""
 
@@ -58,7 +62,11 @@ class ParquetFile:
         if self._writer is None:
             self._sink = pa.OSFile(str(self._path), "wb")
             self._writer = pq.ParquetWriter(
-                self._sink, table.schema, compression=self._compression, data_page_size=PAGE_BYTES
+                self._sink,
+                table.schema,
+                compression=self._compression,
+                data_page_size=PAGE_BYTES,
+                dictionary_pagesize_limit=DICTIONARY_BYTES,
             )
         self._writer.write_table(table, row_group_size=table.num_rows)
 

@@ -31,6 +31,7 @@ from tailrace_archive.fault import local_faults
 from tailrace_archive.iceberg.catalogue import Home, table_faults
 from tailrace_archive.iceberg.files import bring
 from tailrace_archive.iceberg.shape import file_schema, fitted
+from tailrace_archive.parquet import DICTIONARY_BYTES
 
 FILE_BYTES = 16 * 1024 * 1024
 """Of a file of the table, about: that much is written for one update, and some ten times as much memory to read it."""
@@ -253,7 +254,9 @@ class _Writer:
         with local_faults(self._path):
             if self._writer is None:
                 self._sink = pa.OSFile(str(self._path), "wb")
-                self._writer = pq.ParquetWriter(self._sink, self.schema, compression=self._compression)
+                self._writer = pq.ParquetWriter(
+                    self._sink, self.schema, compression=self._compression, dictionary_pagesize_limit=DICTIONARY_BYTES
+                )
             self._writer.write_table(rows, row_group_size=rows.num_rows)
         if self._sink is not None and self._sink.tell() >= FILE_BYTES:
             self._end()
