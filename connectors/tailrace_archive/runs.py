@@ -31,17 +31,28 @@ def runs(
     """
     run: list[Delivery] = []
     last: Kind = ("", 0, 0, None)
-    for first in range(0, len(items), _CHUNK):
-        chunk = items[first : first + _CHUNK]
-        whole = _kind_of_all(chunk) if time_of is None else None
-        for kind, part in [(whole, chunk)] if whole is not None else _one_by_one(chunk, time_of, reject):
-            if kind != last:
-                if run:
-                    yield last, run
-                run, last = [], kind
-            run.extend(part)
+    for kind, part in _parts(items, time_of, reject):
+        if kind != last:
+            if run:
+                yield last, run
+            run, last = [], kind
+        run.extend(part)
     if run:
         yield last, run
+
+
+def _parts(
+    items: Sequence[Delivery],
+    time_of: Callable[[Delivery], int] | None,
+    reject: Callable[[Delivery, BadRecord], None],
+) -> Iterator[tuple[Kind, Sequence[Delivery]]]:
+    for first in range(0, len(items), _CHUNK):
+        chunk = items[first : first + _CHUNK]
+        kind = _kind_of_all(chunk) if time_of is None else None
+        if kind is None:
+            yield from _one_by_one(chunk, time_of, reject)
+        else:
+            yield kind, chunk
 
 
 def _kind_of_all(chunk: Sequence[Delivery]) -> Kind | None:
