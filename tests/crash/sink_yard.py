@@ -6,7 +6,7 @@ import json
 import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from crash.worker import TAILRACE, Worker
+from tailrace.codec.delivery import Delivery
 from tailrace.event import Record
 from tailrace.log.store.backend import BundledLog
 from tailrace.runtime.state import TaskState, read_state, state_file
@@ -50,21 +51,16 @@ class Yard:
 
     def fill(self, first: int, last: int, *, size: int = 40) -> None:
         """Write inserts of these rows, and an update of every third, into the log; notes are of so many characters."""
-        deliveries = []
+        deliveries: list[Delivery] = []
         for number in range(first, last + 1):
             deliveries += self.told.insert(number, name=f"row {number}", note=self._random.randbytes(size // 2).hex())
             if number % 3 == 0:
                 deliveries += self.told.update(number, name=f"row {number} again")
-        writer = BundledLog.at(self.worker.log_path).writer()
-        writer.open("filler")
-        writer.write(
-            [
-                Record(TOPIC, stored.key, stored.value, stored.timestamp_ms, stored.headers)
-                for stored in (delivery.record for delivery in deliveries)
-            ]
-        )
-        writer.commit({"at": last})
-        writer.close()
+        self._write(deliveries)
+
+    def tell(self, number: int, *, name: str) -> None:
+        """Write the insert of one row into the log."""
+        self._write(self.told.insert(number, name=name, note=""))
 
     def run_to_the_end(self, *, code: int) -> None:
         """Run a worker until its sinks have all that the log has."""
@@ -95,6 +91,18 @@ class Yard:
         code, said = self.command("status", "--json")
         assert code == 0, said
         return {task["name"]: task for task in json.loads(said)["tasks"]}
+
+    def _write(self, deliveries: Sequence[Delivery]) -> None:
+        writer = BundledLog.at(self.worker.log_path).writer()
+        writer.open("filler")
+        writer.write(
+            [
+                Record(TOPIC, stored.key, stored.value, stored.timestamp_ms, stored.headers)
+                for stored in (delivery.record for delivery in deliveries)
+            ]
+        )
+        writer.commit(self.told.position)
+        writer.close()
 
 
 @contextmanager
