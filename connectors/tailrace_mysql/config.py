@@ -33,7 +33,7 @@ class BinlogConfig(SourceConfig):
     snapshot: Literal["initial", "never"] = Field(
         "initial", description="read the rows that exist already, or only stream what changes from now on"
     )
-    chunk_rows: int = Field(10_000, ge=1, le=1_000_000, description="rows that the snapshot reads in one transaction")
+    chunk_rows: int = Field(50_000, ge=1, le=1_000_000, description="rows that the snapshot reads in one transaction")
     snapshot_readers: int = Field(2, ge=1, le=32, description="connections that read chunks of the snapshot at once")
     invalid_dates: Literal["null", "epoch", "fail"] = Field(
         "null",
@@ -53,7 +53,7 @@ class BinlogConfig(SourceConfig):
     silence_timeout: float = Field(
         60.0, ge=1, description="seconds without a word from the server before the connection counts as broken"
     )
-    batch_changes: int = Field(2000, ge=1, description="most changes that are handed on at once")
+    batch_changes: int = Field(10_000, ge=1, description="most changes that are handed on at once")
     batch_bytes: int = Field(1024 * 1024, ge=1, description="about the most bytes that are handed on at once")
 
     @field_validator("url", mode="after")

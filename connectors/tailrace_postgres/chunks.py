@@ -38,7 +38,7 @@ from tailrace_postgres.view import SnapshotView
 MOST_BUFFERED = 4 * 1024 * 1024
 """Bytes of rows that wait to be emitted; beyond these the server has to wait, as the socket fills."""
 
-MOST_PER_TURN = 2000  # rows taken from the connection at once, so that the stream is not kept waiting
+MOST_PER_TURN = 10_000  # rows taken from the connection at once, so that the stream is not kept waiting
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.5
 
