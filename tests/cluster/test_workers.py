@@ -15,6 +15,9 @@ from servers.kafka import require
 from servers.kafka_broker import KafkaCluster
 from servers.postgres import Servers, drop_slots
 from servers.proxy import TcpProxy
+from tailrace.config.settings import load_settings
+from tailrace.errors import TailraceError
+from tailrace.runtime.positions import Positions
 
 StartCrew = Callable[[str], Crew]
 
@@ -56,6 +59,9 @@ def test_tasks_move_when_workers_stop_die_and_come_back(start_crew: StartCrew) -
     crew.wait_flowing()
     first, second, third = crew.members
     before = crew.wait_shared()
+    with pytest.raises(TailraceError, match=r"cannot change the position of a while worker .* runs it"):
+        Positions(load_settings(first.config)).replace("a", None)
+    assert crew.log.owner("moving", "nobody") is None
 
     assert third.stop() == 0
     after = crew.wait_shared(0, 1)

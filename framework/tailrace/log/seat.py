@@ -74,3 +74,7 @@ class Shared(Protocol):
     def posted(self, group: str) -> Mapping[str, bytes]:
         """Return what the workers of a group have posted last, by worker; workers that left are not in it."""
         ...
+
+    def owner(self, group: str, task: str) -> str | None:
+        """Return the worker of a group that has a task now; None where nobody has it."""
+        ...

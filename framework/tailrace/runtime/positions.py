@@ -43,6 +43,12 @@ class Positions:
                 f"cannot change the position of {task} while worker {pid} is running",
                 hint=f"stop the worker (kill {pid}), change the position, and start it again",
             )
+        group = self._settings.worker.group
+        if group and isinstance(self._log, Shared) and (owner := self._log.owner(group, task)) is not None:
+            raise TailraceError(
+                f"cannot change the position of {task} while worker {owner} runs it",
+                hint=f"stop the workers of group {group}, change the position, and start them again",
+            )
         if task not in self._settings.sinks:
             self._log.set_position(task, position)
         elif (sink := self._own(task)) is not None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from tailrace.codec.registry import Registry
 from tailrace.errors import Fatal, Retriable
 from tailrace.event import Record
 from tailrace.log.backend import PartitionInfo, Start, StoredRecord
 from tailrace.log.kafka.client import PATIENCE, Clients
+from tailrace.log.kafka.fault import code_of
 from tailrace.log.kafka.offsets import OffsetKey, OffsetsTopic, offset_of, position_of
 from tailrace.log.kafka.reader import KafkaReader, Subscription, stored
-from tailrace.log.kafka.seat import KafkaSeat, workers_topic
+from tailrace.log.kafka.seat import KafkaSeat, task_topic, workers_topic
 from tailrace.log.kafka.settings import KafkaLogConfig
 from tailrace.log.kafka.stretch import read_stretch
 from tailrace.log.kafka.topics import Topics
@@ -131,6 +132,20 @@ class KafkaLog:
         if topic in self._topics.existing():
             states = {(record.key or b"").decode(): record.value for record in self.records(topic, 0, 0)}
         return {worker: state for worker, state in states.items() if state is not None}
+
+    def owner(self, group: str, task: str) -> str | None:
+        """Return the worker that the group's coordinator has given a task."""
+        try:
+            described = self._clients.admin.describe_consumer_groups([group], request_timeout=PATIENCE)[group].result()
+        except KafkaException as error:
+            if code_of(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return None
+            raise self._clients.complaints.explain(error, f"look up who runs {task}", name=group) from error
+        topic = task_topic(group, task)
+        for member in described.members:
+            if any(place.topic == topic for place in member.assignment.topic_partitions):
+                return str(member.client_id)
+        return None
 
     def _offsets(self) -> OffsetsTopic:
         return OffsetsTopic(self._clients, self._topics)
