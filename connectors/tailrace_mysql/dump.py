@@ -30,6 +30,8 @@ from tailrace_mysql.fault import LostConnection, ServerFault, TailraceFault, los
 from tailrace_mysql.flavour import flavour_of
 from tailrace_mysql.gtid import GtidPosition, GtidSet
 from tailrace_mysql.packet import END, ERROR, OK, error_of
+from tailrace_mysql.payload import TRANSACTION_PAYLOAD
+from tailrace_mysql.spill import Spilled
 
 _REGISTER, _DUMP, _DUMP_GTID = b"\x15", b"\x12", b"\x1e"
 _REGISTER_TAIL = Struct("<HII")
@@ -48,6 +50,7 @@ _TYPE = 1 + 4
 _SHORTEST = 1 + 19
 _CHECKSUM = 4
 _CRC32 = 1
+_DAMAGED = "an event's checksum does not fit: it was damaged on its way, or in the binlog"
 
 _NO_GRANT = {1045, 1227}
 """MariaDB says that access is denied, as it does at a login; MySQL in some versions, too."""
@@ -181,11 +184,17 @@ class Dump:
 
     def _send(self, command: bytes) -> None:
         channel = self.connection.hand_over()
+        channel.packets.spill()
         channel.send(command, time.monotonic() + self._silence_timeout)
         channel.heard = time.monotonic()
 
     def _event(self, payload: bytes) -> bytes:
         """Check an event and take it out of its payload."""
+        if isinstance(payload, Spilled):
+            if payload[_TYPE] == TRANSACTION_PAYLOAD:
+                return self._spilled(payload)
+            with payload.reader() as reader:  # one row: it has to be in memory
+                payload = reader.read()
         if len(payload) < _SHORTEST:
             raise lost_connection(f"an event has {len(payload) - 1} octets, less than its header")
         if payload[_TYPE] == _FORMAT_DESCRIPTION:
@@ -199,8 +208,16 @@ class Dump:
         elif not self._checksums:
             return payload[1:]
         if not _is_sound(payload):
-            raise lost_connection("an event's checksum does not fit: it was damaged on its way, or in the binlog")
+            raise lost_connection(_DAMAGED)
         return payload[1:-_CHECKSUM]
+
+    def _spilled(self, payload: Spilled) -> Spilled:
+        if not self._checksums:
+            return payload.part(1, payload.size)
+        event = payload.part(1, payload.size - _CHECKSUM)
+        if event.checksum() != int.from_bytes(payload.part(payload.size - _CHECKSUM, payload.size), "little"):
+            raise lost_connection(_DAMAGED)
+        return event
 
     def _check_silence(self) -> None:
         silent = time.monotonic() - self.heard

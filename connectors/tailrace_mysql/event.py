@@ -18,7 +18,7 @@ from tailrace_mysql.control import FormatDescription, GtidList, Heartbeat, Incid
 from tailrace_mysql.fragment import RowsFragment
 from tailrace_mysql.header import HEADER_SIZE, Header, MalformedEvent, UnsupportedEvent, header_of, place
 from tailrace_mysql.marker import BranchId, Gtid, MariadbGtid, XaPrepare, Xid
-from tailrace_mysql.payload import TransactionPayload, transaction_payload
+from tailrace_mysql.payload import TRANSACTION_PAYLOAD, TransactionPayload, transaction_payload
 from tailrace_mysql.query import Query, Statement
 from tailrace_mysql.rows import Images, RowOp, Rows
 from tailrace_mysql.tablemap import TableMap, TableMapped
@@ -66,7 +66,7 @@ _DECODERS: Mapping[int, _Decoder] = {
     35: control.previous_gtids,
     38: marker.xa_prepare,
     39: rows.rows,
-    40: transaction_payload,
+    TRANSACTION_PAYLOAD: transaction_payload,
     41: control.heartbeat_v2,
     42: marker.tagged_gtid,
     160: query.annotate,

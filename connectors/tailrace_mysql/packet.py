@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from tailrace.core.events import take_events
 from tailrace_mysql.fault import LostConnection, lost_connection
+from tailrace_mysql.spill import Parts
 
 HEADER = 4
 LONGEST = 0xFFFFFF
@@ -38,8 +39,12 @@ class Packets:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._read = self._end = 0
-        self._parts: list[bytes] = []
+        self._parts = Parts(spills=False)
         self.sequence = 0
+
+    def spill(self) -> None:
+        """From now on let payloads that are too long for memory be `Spilled`."""
+        self._parts = Parts(spills=True)
 
     @property
     def size(self) -> int:
@@ -116,11 +121,10 @@ class Packets:
                 at = begin + length
                 payload = bytes(view[begin:at])
                 if length == LONGEST or self._parts:
-                    self._parts.append(payload)
+                    self._parts.add(payload)
                     if length == LONGEST:
                         continue
-                    payload = b"".join(self._parts)
-                    self._parts.clear()
+                    payload = self._parts.whole()
                 size += len(payload)
                 taken.append(payload)
         self._read, self.sequence = at, sequence

@@ -23,6 +23,10 @@ import zstandard
 from tailrace.core.events import cut_events
 from tailrace_mysql.body import Body
 from tailrace_mysql.header import HEADER_SIZE, Header, MalformedEvent
+from tailrace_mysql.spill import Spilled
+
+TRANSACTION_PAYLOAD = 40
+"""The type of its event."""
 
 _ZSTD, _NONE = 0, 255
 _SIZE_AT = 9
@@ -31,7 +35,10 @@ _BLOCK = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class TransactionPayload:
-    """The events of one transaction, compressed: all that follow its GTID. `size` is theirs when decompressed."""
+    """The events of one transaction, compressed: all that follow its GTID. `size` is theirs when decompressed.
+
+    `octets` may be `Spilled`.
+    """
 
     header: Header
     algorithm: int
@@ -40,7 +47,7 @@ class TransactionPayload:
 
     def events(self, file: str = "") -> Iterator[list[bytes]]:
         """Yield the events, headers included, a few at a time; raises `MalformedEvent` where they are damaged."""
-        source = io.BytesIO(self.octets)
+        source = self.octets.reader() if isinstance(self.octets, Spilled) else io.BytesIO(self.octets)
         reader = zstandard.ZstdDecompressor().stream_reader(source) if self.algorithm == _ZSTD else source
         try:
             yield from _events(reader)
@@ -55,7 +62,7 @@ class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def _events(reader: zstandard.ZstdDecompressionReader | io.BytesIO) -> Iterator[list[bytes]]:
+def _events(reader: zstandard.ZstdDecompressionReader | io.BufferedIOBase) -> Iterator[list[bytes]]:
     buffered = io.BufferedReader(reader, _BLOCK)
     rest = b""
     while more := buffered.read(_BLOCK):
@@ -87,10 +94,12 @@ def transaction_payload(header: Header, body: Body) -> TransactionPayload:
             fields[field] = value.lenenc()
     if fields[2] not in {_ZSTD, _NONE}:
         raise ValueError(f"compression algorithm {fields[2]} is unknown")
-    octets = body.rest()
-    if fields[1] != len(octets):
-        raise ValueError(f"{fields[1]} octets are announced, {len(octets)} follow")
-    return TransactionPayload(header, fields[2], fields[3] or len(octets), octets)
+    event = body.data
+    octets = event.part(body.at, event.size) if isinstance(event, Spilled) else body.rest()
+    follow = octets.size if isinstance(octets, Spilled) else len(octets)
+    if fields[1] != follow:
+        raise ValueError(f"{fields[1]} octets are announced, {follow} follow")
+    return TransactionPayload(header, fields[2], fields[3] or follow, octets)
 
 
 def inflated(body: Body) -> bytes:

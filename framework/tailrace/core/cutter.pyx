@@ -184,6 +184,8 @@ def take_rows(
     cdef long long end = -1, position
     cdef bytes event
     while backlog and len(events) < most and size < most_bytes:
+        if type(backlog[0]) is not bytes:
+            break
         event = backlog[0]
         if not take_map(event, tables, bodies) and not take_event(event, tables, kind, origin, events, most):
             break

@@ -63,7 +63,10 @@ def take_transactions(
     cdef Py_ssize_t taken = 0
     cdef bytes event
     cdef unsigned char type_
-    for event in front:
+    for waiting in front:
+        if type(waiting) is not bytes:
+            break
+        event = waiting
         type_ = kind_of(event)
         if transaction:
             if type_ not in (QUERY, XID, TABLE_MAP, 23, 24, 25, 30, 31, 32):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import select
 import time
 from collections.abc import Callable
@@ -20,9 +21,11 @@ from tailrace_mysql.config import BinlogConfig, MariadbConfig, MysqlConfig
 from tailrace_mysql.connection import Connection
 from tailrace_mysql.dump import Dump
 from tailrace_mysql.dump_fault import Diverged, Purged
+from tailrace_mysql.event import TransactionPayload, decode
 from tailrace_mysql.fault import LostConnection
 from tailrace_mysql.gtid import GtidPosition, GtidSet
 from tailrace_mysql.server import BinlogStatus, binlog_status, executed_gtids, read_facts
+from tailrace_mysql.spill import Spilled
 
 QUERY, ROTATE, FORMAT_DESCRIPTION, HEARTBEAT, PREVIOUS_GTIDS, ANNOTATE, CHECKPOINT = 2, 4, 15, 27, 35, 160, 161
 PATIENCE = 60.0
@@ -167,6 +170,26 @@ def test_events_of_more_than_one_packet_come_whole(start_mysql: StartMysql, flav
             events = received(dump, says("the_end"))
         assert max(map(len, events)) > 40_000_000
         assert b"x" * 40_000_000 in max(events, key=len)
+
+
+@pytest.mark.parametrize("checksum", ["CRC32", "NONE"])
+def test_a_long_compressed_transaction_is_read_out_of_a_file(start_mysql: StartMysql, checksum: str) -> None:
+    server = start_mysql("mysql", max_allowed_packet="128M", binlog_checksum=checksum)
+    server.execute("CREATE DATABASE d", "CREATE TABLE d.t (id int PRIMARY KEY, x longblob)")
+    start = status(server)
+    noise = random.Random(1).randbytes(9_000_000)  # which nothing makes shorter
+    insert = f"INSERT INTO d.t VALUES (%d, x'{noise.hex()}')"
+    rows = [insert % number for number in range(3)]
+    server.execute("SET binlog_transaction_compression = ON", "BEGIN", *rows, "COMMIT", "CREATE DATABASE the_end")
+    with closing(opened(server)) as dump:
+        dump.start_at(start.file, start.pos)
+        events = received(dump, says("the_end"))
+    (packed,) = [event for event in events if isinstance(event, Spilled)]
+    assert packed.size > 27_000_000
+    transaction = decode(packed)
+    assert isinstance(transaction, TransactionPayload)
+    inner = b"".join([event for block in transaction.events() for event in block])
+    assert inner.count(noise) == 3
 
 
 def test_checksums_may_come_and_go(binlog_server: MysqlServer) -> None:
