@@ -75,7 +75,8 @@ cdef class RowQueue:
         elif self.start < size:
             return
         else:
-            memmove(self.octets.data, self.octets.data + self.start, <size_t>size)
+            if size:  # rows without octets may have none to be moved, nor memory
+                memmove(self.octets.data, self.octets.data + self.start, <size_t>size)
             for index in range(left):
                 ends[index] = ends[self.first + index] - self.start
             self.octets.size, self.ends.size = size, left * <Py_ssize_t>sizeof(Py_ssize_t)
