@@ -1,7 +1,8 @@
 """Building indexes anew from the log, while the old ones go on being served and kept up to date.
 
     1  a sink of its own, with a position of its own, fills the next generation: <alias>-000002
-    2  when it has caught up with the log, the aliases are switched, all of them in one step
+    2  when it has caught up with the log, the new indexes are refreshed, so that all documents in them are found, and
+       the aliases are switched, all of them in one step
     3  the sink's entry in the ledger gets the new generation, and the position up to which that is filled: the running
        task finds at its next commit that it has lost its place, begins anew, and goes on in the new generation
     4  the old indexes are deleted
@@ -11,7 +12,7 @@ Interrupted at any point, the same command goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -70,6 +71,7 @@ def switch(client: Client, config: ClusterConfig, task: str) -> Sequence[str]:
     if built.seen is None or built.position is None:
         raise Fatal(f"switch {task}: no indexes were built")
     new, old = _indexes(client, config, built)
+    _make_searchable(client, new.values())
     actions: list[dict[str, Any]] = []
     for alias, index in new.items():
         actions += [{"remove": {"index": each, "alias": alias}} for each in old.get(alias, [])]
@@ -86,6 +88,14 @@ def switch(client: Client, config: ClusterConfig, task: str) -> Sequence[str]:
         done.append(f"{index} is deleted")
     ledger.forget(task + _BUILDING)
     return done
+
+
+def _make_searchable(client: Client, indexes: Iterable[str]) -> None:
+    """Have all documents found that were written: without, an index shows them at its next refresh only."""
+    for index in indexes:
+        answer = client.request("POST", f"/{index}/_refresh")
+        if answer.status != 200:
+            raise Fatal(f"refresh {index}: {answer.status} {answer.reason}")
 
 
 def _indexes(client: Client, config: ClusterConfig, built: Entry) -> tuple[dict[str, str], dict[str, list[str]]]:
