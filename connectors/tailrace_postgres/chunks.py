@@ -35,7 +35,7 @@ from tailrace_postgres.lsn import parse_lsn
 from tailrace_postgres.order import key_columns
 from tailrace_postgres.view import SnapshotView
 
-MOST_BUFFERED = 4 * 1024 * 1024
+MOST_BUFFERED = 2 * 1024 * 1024
 """Bytes of rows that wait to be emitted; beyond these the server has to wait, as the socket fills."""
 
 MOST_PER_TURN = 10_000  # rows taken from the connection at once, so that the stream is not kept waiting
@@ -226,7 +226,7 @@ class ChunkReader:
     def _lines(self) -> None:
         """Take rows until there are enough for a turn, or none are at hand: libpq reads no more than 16 KB at once."""
         taken, fresh = 0, True
-        while taken < MOST_PER_TURN and fresh:
+        while taken < MOST_PER_TURN and fresh and self.rows.size < MOST_BUFFERED:
             before = len(self.rows)
             got = self._drain(self._messages, self.rows, MOST_PER_TURN - taken)
             if got is not None and got[0] < 0:
