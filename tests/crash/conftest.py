@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from crash.disk import small_disk
 from crash.user import MakeWorker
 from crash.worker import Worker
 
@@ -30,19 +30,15 @@ def make_worker(tmp_path: Path) -> Iterator[MakeWorker]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], None]]:
-    """A function that gives the worker's log folder a file system of so many megabytes, or makes it as big."""
-    if os.geteuid() != 0:
-        if os.environ.get("CI") == "true":
-            pytest.fail("mounting a small disk needs root")
-        pytest.skip("mounting a small disk needs root")
-    folder = tmp_path / "data"
-    folder.mkdir()
+def resize_disk(tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """A function `(megabytes, name="data")` that gives that folder, the log's, a file system, or makes it as big."""
+    disks: dict[str, Callable[..., None]] = {}
+    with ExitStack() as mounted:
 
-    def resize(megabytes: int) -> None:
-        how = ["-o", f"size={megabytes}m" + (",remount" if os.path.ismount(folder) else "")]
-        subprocess.run(["mount", "-t", "tmpfs", *how, "tmpfs", str(folder)], check=True)
+        def resize(megabytes: int, name: str = "data") -> None:
+            if name in disks:
+                disks[name](f"size={megabytes}m")
+            else:
+                disks[name] = mounted.enter_context(small_disk(tmp_path / name, megabytes))
 
-    yield resize
-    if os.path.ismount(folder):
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+        yield resize

@@ -6,8 +6,7 @@ import json
 import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,19 +102,3 @@ class Yard:
         )
         writer.commit(self.told.position)
         writer.close()
-
-
-@contextmanager
-def small_disk(folder: Path, megabytes: int, owner: tuple[int, int] | None = None) -> Iterator[Callable[..., None]]:
-    """Mount a file system of so many megabytes; give a function that makes it of another size, or read-only."""
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def mount(*options: str) -> None:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", str(folder)], check=True)
-
-    owned = [] if owner is None else [f"uid={owner[0]}", f"gid={owner[1]}", "mode=700"]
-    mount(f"size={megabytes}m", *owned)
-    try:
-        yield lambda *options: mount("remount", *options)
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 import urllib.request
@@ -149,35 +148,16 @@ def test_a_store_that_is_away_is_waited_for(shop: Shop, server: s3.S3, bucket: s
     assert archived(server.options(), bucket) == list(range(ROWS))
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], None]]:
-    """A function that gives the archive a file system of so many megabytes, or makes it as big."""
-    if os.geteuid() != 0:
-        if os.environ.get("CI") == "true":
-            pytest.fail("mounting a small disk needs root")
-        pytest.skip("mounting a small disk needs root")
-    folder = tmp_path / "lake"
-    folder.mkdir()
-
-    def resize(megabytes: int) -> None:
-        how = ["-o", f"size={megabytes}m" + (",remount" if os.path.ismount(folder) else "")]
-        subprocess.run(["mount", "-t", "tmpfs", *how, "tmpfs", str(folder)], check=True)
-
-    yield resize
-    if os.path.ismount(folder):
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.mark.slow
-def test_a_full_disk_is_waited_for(shop: Shop, small_disk: Callable[[int], None]) -> None:
-    small_disk(1)
+def test_a_full_disk_is_waited_for(shop: Shop, resize_disk: Callable[..., None]) -> None:
+    resize_disk(1, "lake")
     rows = 20_000
     shop.fill(rows)
     shop.write_config("./lake", compression="none")
     shop.worker.start()
     shop.wait_for(lambda: shop.worker.output.read_text().count("free space on that disk") > 3)
     assert "No space left on device" in shop.worker.last_words()
-    small_disk(200)
+    resize_disk(200, "lake")
     shop.wait_for(lambda: len(offsets(shop.folder / "lake")) >= rows)
     assert shop.worker.stop() == 0
     assert offsets(shop.folder / "lake") == list(range(rows))

@@ -100,9 +100,9 @@ def test_connections_that_are_killed_while_much_is_under_way_lose_and_repeat_not
 
 
 def test_a_full_disk_stops_the_task_until_there_is_space(
-    shop: MysqlDatabase, make_worker: MakeWorker, small_disk: Callable[[int], None]
+    shop: MysqlDatabase, make_worker: MakeWorker, resize_disk: Callable[..., None]
 ) -> None:
-    small_disk(4)
+    resize_disk(4)
     worker = worker_on(make_worker, shop)
     worker.start()
     wait_for(lambda: len(_ids(worker)) == 2, worker)
@@ -110,7 +110,7 @@ def test_a_full_disk_stops_the_task_until_there_is_space(
     wait_for(lambda: "disk" in worker.last_words(100) and "full" in worker.last_words(100), worker)
     assert worker.running
     assert ids(worker) == list(range(1, len(ids(worker)) + 1))
-    small_disk(200)
+    resize_disk(200)
     wait_for(lambda: len(told(worker)) == 3002, worker)
     assert ids(worker) == list(range(1, 3003))
     assert worker.stop() == 0

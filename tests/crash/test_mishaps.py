@@ -82,9 +82,9 @@ def test_a_corrupted_segment_is_named_by_file_and_offset(server: PostgresServer,
 
 
 def test_a_full_disk_stops_the_task_until_there_is_space(
-    server: PostgresServer, make_worker: MakeWorker, small_disk: Callable[[int], None]
+    server: PostgresServer, make_worker: MakeWorker, resize_disk: Callable[..., None]
 ) -> None:
-    small_disk(4)
+    resize_disk(4)
     worker = make_worker(server.dsn())
     insert(server, 1, 100)
     worker.start()
@@ -93,7 +93,7 @@ def test_a_full_disk_stops_the_task_until_there_is_space(
     wait_for(lambda: "disk" in worker.last_words(100) and "full" in worker.last_words(100), worker)
     assert worker.running
     assert ids(worker) == list(range(1, len(ids(worker)) + 1))
-    small_disk(200)
+    resize_disk(200)
     wait_for(lambda: len(told(worker)) == 1100, worker)
     assert ids(worker) == list(range(1, 1101))
     assert worker.stop() == 0

@@ -15,8 +15,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from crash.disk import small_disk
 from crash.sink_ends import End, cluster_end, duckdb_end, mysql_end, postgres_end, sqlite_end, words_end
-from crash.sink_yard import Yard, small_disk
+from crash.sink_yard import Yard
 from servers.mysql import SharedServers
 from servers.opensearch_node import OpenSearchNode
 from servers.postgres import StartPostgres
