@@ -6,7 +6,8 @@
     VIEWED   `view` and `signature` have what it sees
     PAUSE    the view was of no use: another one shortly
     ROWS     COPY of the rows between the bounds, into `rows`
-    END      COMMIT
+    END      the answers to what was sent with it: COMMIT, so that the lock is gone even if nobody asks any more, and
+             perhaps the last key of the chunk that follows, which the server looks for while the rows are made events
     READ     all rows are there
     CHANGED  the table is not what the catalogue said
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container
+from dataclasses import dataclass
 from enum import Enum
 
 from psycopg import OperationalError, pq
@@ -26,7 +28,7 @@ from psycopg import OperationalError, pq
 from tailrace.core.copytext import drain_lines, drain_rows
 from tailrace.core.rows import RowQueue, Rows
 from tailrace.snapshot.order import Key
-from tailrace.snapshot.table import Chunk
+from tailrace.snapshot.table import Chunk, TableSnapshot
 from tailrace_postgres.catalog import SIGNATURE, CatalogColumn, CatalogTable, row_filter
 from tailrace_postgres.connection import Connection, rows_of
 from tailrace_postgres.fault import lost_connection, server_fault, sqlstate
@@ -61,6 +63,19 @@ class State(Enum):
     CHANGED = "changed"
 
 
+@dataclass(slots=True, frozen=True)
+class _Bounds:
+    """Where a chunk ends whose turn has not come: `upper` is None where the table ends with it."""
+
+    table: TableSnapshot
+    lower: Key
+    upper: Key | None
+
+    def follows(self, chunk: Chunk) -> bool:
+        """Whether they are those of `chunk`."""
+        return chunk.table is self.table and chunk.lower == self.lower
+
+
 class ChunkReader:
     """Reads the chunks it is given. Its owner looks at `state` after each `advance`, and says how to go on."""
 
@@ -85,6 +100,7 @@ class ChunkReader:
         self._chunk_rows = chunk_rows
         self._pause = FIRST_PAUSE
         self._results: list[pq.abc.PGresult] = []
+        self._ahead: _Bounds | None = None
 
     @property
     def reading(self) -> bool:
@@ -98,16 +114,15 @@ class ChunkReader:
         return self.state is not State.ROWS or not self.reading or len(self.rows) >= rows or self.rows.size >= octets
 
     def find_bound(self, chunk: Chunk, table: CatalogTable) -> None:
-        """Look for the last key of `chunk`."""
+        """Look for the last key of `chunk`, unless it has been found already."""
+        ahead, self._ahead = self._ahead, None
         self.chunk, self.table = chunk, table
         self.view, self.upper, self._row_filter = None, None, ""
         self._pause = FIRST_PAUSE
-        names = ", ".join(self._key_names())
-        self._send(
-            f"SELECT {names} FROM {self._from()} {self._where(chunk.lower, None)} ORDER BY {names} "
-            f"OFFSET {self._chunk_rows - 1} LIMIT 2",
-            State.BOUND,
-        )
+        if ahead is not None and ahead.follows(chunk):
+            self.upper, self.state = ahead.upper, State.BOUNDED
+        else:
+            self._send(self._bound(chunk.lower), State.BOUND)
 
     def take_view(self, chunk: Chunk, table: CatalogTable) -> None:
         """Begin the chunk's transaction."""
@@ -133,17 +148,23 @@ class ChunkReader:
         if self.chunk is not None and self.table is not None:
             self.take_view(self.chunk, self.table)
 
-    def read_rows(self, table: CatalogTable, told: Container[str], *, binary: bool) -> None:
-        """Read the chunk's rows; `table` is its shape under the lock. Of columns not `told`, nulls are read."""
+    def read_rows(self, table: CatalogTable, told: Container[str], *, binary: bool, ahead: bool) -> None:
+        """Read the chunk's rows; `table` is its shape under the lock. Of columns not `told`, nulls are read.
+
+        `ahead`: this connection will read the chunk that follows, too, so look for the end of it.
+        """
         assert self.chunk is not None
         self.table = table
         names = (column.name for column in table.columns)
         columns = ", ".join(self.connection.identifier(name) if name in told else "NULL" for name in names)
         order = f" ORDER BY {', '.join(self._key_names())}" if table.key() else ""
-        where = self._where(self.chunk.lower, self.chunk.upper, only=self.chunk.only)
+        where = self._where(self.chunk.lower, self.chunk.upper, only=self.chunk.only, filtered=self._row_filter)
         form = " (FORMAT binary)" if binary else ""
         self._drain = drain_rows if binary else drain_lines
-        self._send(f"COPY (SELECT {columns} FROM {self._from()} {where}{order}) TO STDOUT{form}", State.ROWS)
+        sql = f"COPY (SELECT {columns} FROM {self._from()} {where}{order}) TO STDOUT{form}; COMMIT"
+        if ahead and self.chunk.upper is not None:
+            sql += f"; {self._bound(self.chunk.upper)}"
+        self._send(sql, State.ROWS)
 
     def take(self, most: int, most_bytes: int) -> Rows:
         """Give out rows."""
@@ -185,23 +206,32 @@ class ChunkReader:
 
     def _done(self) -> None:
         results, self._results = self._results, []
+        if self.state is State.END:
+            self._read(*results)
+            return
         failed = next((result for result in results if result.status == pq.ExecStatus.FATAL_ERROR), None)
         if failed is not None:
             self._failed(failed)
         elif self.state is State.BOUND:
-            # A row beyond the last one shows that the table goes on.
-            rows = rows_of(results[-1])
-            self.upper = tuple(text or "" for text in rows[0]) if len(rows) == 2 else None
+            self.upper = _last_key(results[-1])
             self.state = State.BOUNDED
-        elif self.state is State.VIEW:
+        else:
             xids, high, signature, filtered = rows_of(results[-1])[0]
             self._row_filter = filtered or ""
             self.view = SnapshotView(xids or "", parse_lsn(high or "0/0"))
             self.signature = signature or ""
             self.read_at = time.time_ns() // 1000
             self.state = State.VIEWED
-        else:
-            self.state = State.READ
+
+    def _read(self, copied: pq.abc.PGresult, *after: pq.abc.PGresult) -> None:
+        """Note that the chunk has been read; a bound that was not found ahead is looked for when it is due."""
+        assert self.chunk is not None
+        for result in (copied, *after[:1]):
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                raise server_fault(result)
+        if self.chunk.upper is not None and after[1:] and after[1].status == pq.ExecStatus.TUPLES_OK:
+            self._ahead = _Bounds(self.chunk.table, self.chunk.upper, _last_key(after[1]))
+        self.state = State.READ
 
     def _failed(self, result: pq.abc.PGresult) -> None:
         if sqlstate(result) not in CHANGED_STATES:
@@ -230,8 +260,8 @@ class ChunkReader:
             before = len(self.rows)
             got = self._drain(self._messages, self.rows, MOST_PER_TURN - taken)
             if got is not None and got[0] < 0:
-                self._finish()
-                self._send("COMMIT", State.END)
+                self._results, self.state = [], State.END
+                self._collect()
                 return
             fresh = len(self.rows) > before
             taken += len(self.rows) - before
@@ -248,6 +278,12 @@ class ChunkReader:
         self._finish()
         self.connection.query("ROLLBACK")
 
+    def _bound(self, lower: Key | None) -> str:
+        """Return the question for the last key of a chunk that begins after `lower`: one row more shows it is there."""
+        names = ", ".join(self._key_names())
+        where = self._where(lower, None)
+        return f"SELECT {names} FROM {self._from()} {where} ORDER BY {names} OFFSET {self._chunk_rows - 1} LIMIT 2"
+
     def _key_names(self) -> list[str]:
         assert self.table is not None
         return [self.connection.identifier(name) for name in self.table.key()]
@@ -260,17 +296,23 @@ class ChunkReader:
         assert self.table is not None
         return self._name() if self.table.partitioned else f"ONLY {self._name()}"
 
-    def _where(self, lower: Key | None, upper: Key | None, *, only: Key | None = None) -> str:
+    def _where(self, lower: Key | None, upper: Key | None, *, only: Key | None = None, filtered: str = "") -> str:
         assert self.table is not None
         columns = key_columns(self.table)
         names = ", ".join(self._key_names())
         limits = [(">", lower), ("<=", upper), ("=", only)]
         parts = [f"({names}) {sign} ({self._row(columns, key)})" for sign, key in limits if key is not None]
-        if self._row_filter:
-            parts.append(f"({self._row_filter})")
+        if filtered:
+            parts.append(f"({filtered})")
         return f"WHERE {' AND '.join(parts)}" if parts else ""
 
     def _row(self, columns: list[CatalogColumn], key: Key) -> str:
         return ", ".join(
             f"{self.connection.literal(text)}::{column.type_name}" for column, text in zip(columns, key, strict=True)
         )
+
+
+def _last_key(result: pq.abc.PGresult) -> Key | None:
+    """Return the key that ends the chunk; a row beyond it shows that the table goes on."""
+    rows = rows_of(result)
+    return tuple(text or "" for text in rows[0]) if len(rows) == 2 else None

@@ -152,7 +152,8 @@ class Reading:
         self._flush(view.high)
         shape = self._shapes[chunk.table.name]
         made = self._made[reader] = self._tables.of_catalog(shape)
-        reader.read_rows(shape, {column.name for column in made.columns}, binary=is_binary(made))
+        told = {column.name for column in made.columns}
+        reader.read_rows(shape, told, binary=is_binary(made), ahead=self._most == 1)
 
     def _look_again(self, table: TableSnapshot) -> bool:
         """Take the table's shape from the catalogue again; False: the table is gone."""
