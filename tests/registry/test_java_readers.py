@@ -58,7 +58,7 @@ def test_every_event_of_postgres(postgres: Database, tmp_path: Path) -> None:
             topic = f"{pair.PREFIX}.{pair.MARKER}"
             tailrace.wait(lambda run: len(run.of(topic)) >= 1)
             for statement in pair.statements("changes.sql", connection):
-                connection.execute(statement.encode())
+                tailrace.execute(connection, statement)
             connection.execute(f"INSERT INTO {pair.MARKER} VALUES (1)".encode())
             tailrace.wait(lambda run: len(run.of(topic)) >= 2)
     names = judged(tailrace.run.records, tmp_path)

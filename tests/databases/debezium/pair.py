@@ -6,6 +6,7 @@ import io
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -71,12 +72,19 @@ class Tailrace:
     def __exit__(self, *exception: object) -> None:
         self._source.close()
 
-    def wait(self, until: Callable[[TailraceRun], bool], *, timeout: float = 60) -> None:
+    def execute(self, connection: psycopg.Connection, statement: str) -> None:
+        """Run a statement and poll meanwhile: one that locks a table waits for the chunk that is being read."""
+        with ThreadPoolExecutor(1) as beside:
+            done = beside.submit(connection.execute, statement.encode())
+            self.wait(lambda _: done.done(), pause=0.005)
+            done.result()
+
+    def wait(self, until: Callable[[TailraceRun], bool], *, timeout: float = 120, pause: float = 0.1) -> None:
         """Poll until `until` holds of what came out."""
         deadline = time.monotonic() + timeout
         while not until(self.run):
             assert time.monotonic() < deadline, "tailrace did not get there in time"
-            batch = self._source.poll(0.1)
+            batch = self._source.poll(pause)
             self.run.records += self._encoder.encode(batch.items)
             self._source.ack(batch.position)
 
@@ -115,7 +123,7 @@ def run_both(url: str, folder: Path) -> tuple[DebeziumRun, TailraceRun]:
                 if statement.lstrip().startswith("ALTER"):  # so that neither looks up a later shape than the rows'
                     marks += 1
                     _mark(connection, debezium, tailrace, marks)
-                connection.execute(statement.encode())
+                tailrace.execute(connection, statement)
             _mark(connection, debezium, tailrace, marks + 1)
             connection.execute("SELECT pg_replication_origin_drop('elsewhere ' || current_database())")
     return debezium.run, tailrace.run
