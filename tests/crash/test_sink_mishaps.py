@@ -280,6 +280,9 @@ def _are_waited_for(yard: Yard) -> None:
         assert message in task["error"]["message"], task
         assert hint in task["error"]["hint"], task
         assert f"{name}: hint: " in page
+        if name.endswith("_gone"):  # nobody but the worker can tell
+            assert task["lag_bytes"] > 0, task
+            assert task["lag_seconds"] > 0, task
     assert (tasks["pg_slow"]["state"], tasks["pg_slow"]["restarts"]) == ("RUNNING", 0), tasks["pg_slow"]
 
 

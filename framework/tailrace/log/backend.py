@@ -74,6 +74,26 @@ class Limiting(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What follows a position in a log: `seconds` is the age of its oldest part, 0 where nothing follows."""
+
+    bytes: int
+    seconds: float
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """A log that tells what is before a reader without one being opened, at the cost of a few small reads."""
+
+    def backlog(self, topics: Sequence[str], position: Position) -> Backlog:
+        """Return what follows a reader's position; of partitions that it does not name, all of it.
+
+        Raises `Fatal` where what follows is gone or damaged.
+        """
+        ...
+
+
 class LogBackend(Protocol):
     """Kafka, or the bundled store. Building one does no I/O."""
 

@@ -18,6 +18,7 @@ from typing import Self, TypeAlias
 import structlog
 
 from tailrace import __version__
+from tailrace.runtime.backlog import measure_of
 from tailrace.runtime.build import Plan, TaskSpec
 from tailrace.runtime.companion import Companion
 from tailrace.runtime.group import membership_of
@@ -211,7 +212,7 @@ class Supervisor:
         self._wards[name] = self._ward(self._wards[name].spec)
 
     def _ward(self, spec: TaskSpec) -> Ward:
-        return Ward(spec, self._plan.settings.worker, self._membership.inherited)
+        return Ward(spec, self._plan.settings.worker, self._membership.inherited, measure_of(spec))
 
     def _stop_now(self) -> None:
         self._waiting = []

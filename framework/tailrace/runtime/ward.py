@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from tailrace.config.settings import WorkerSettings
+from tailrace.runtime.backlog import Measure, unknown
 from tailrace.runtime.build import TaskSpec
 from tailrace.runtime.child import Child
 from tailrace.runtime.restart import Failure, Restart, RestartPolicy, decide, failure_of_exit
@@ -24,17 +25,25 @@ SILENT_SERVER = 60.0
 """Seconds without a word from a server after which a task is unhealthy; Postgres says something every 30 s."""
 STUCK_COMMIT = 60.0
 """Seconds that items may wait for their commit before the task is unhealthy."""
+STALE_LAG = 5.0
+"""Seconds after which a task's own word on its lag is worth nothing: the log has grown since."""
 LONG_OPENING = 60.0
 """Seconds of connecting after which a task is unhealthy; creating a slot waits for every open transaction."""
 
-_LONG_STEP = "raise worker.watchdog if one step may take the other side so long, as changing a large table does"
+_LONG_STEP = (
+    "the other side does not answer, and is tried again; raise worker.watchdog if one step may take it so long, "
+    "as changing a large table does"
+)
 
 
 class Ward:
     """Keeps one task running. Called by the supervisor's one thread; times are of its clock."""
 
-    def __init__(self, spec: TaskSpec, settings: WorkerSettings, inherited: Sequence[int] = ()) -> None:
+    def __init__(
+        self, spec: TaskSpec, settings: WorkerSettings, inherited: Sequence[int] = (), measure: Measure = unknown
+    ) -> None:
         self.spec = spec
+        self._measure = measure
         self._inherited = inherited
         self.child: Child[TaskMessage] | None = None
         self.state: State = "UNASSIGNED"
@@ -232,6 +241,7 @@ class Ward:
         """Return the task's state."""
         report, quiet = self._report, now - self._heard_at if self.child else 0.0
         rates = self._rates()
+        lag_bytes, lag_seconds = self._lag(quiet)
         reason = self._unhealthy(now)
         waits = self._next_at is not None and self.state == "RESTARTING"
         return TaskState(
@@ -246,8 +256,8 @@ class Ward:
             position=report.position,
             server_position=report.server_position,
             durable=report.durable,
-            lag_bytes=report.lag_bytes,
-            lag_seconds=report.lag_seconds,
+            lag_bytes=lag_bytes,
+            lag_seconds=lag_seconds,
             caught_up=report.caught_up,
             heard_seconds=_older(report.heard_seconds, quiet),
             commit_seconds=_older(report.commit_seconds, quiet),
@@ -265,6 +275,15 @@ class Ward:
             error_at=self._failed_at,
             warnings=report.warnings,
         )
+
+    def _lag(self, quiet: float) -> tuple[int | None, float | None]:
+        """Return bytes and seconds: as the task says, or of its last commit where it says nothing."""
+        report, away = self._report, self.state in {"RESTARTING", "FAILED"}
+        source = self.spec.kind == "source"
+        if not away and (source or quiet < STALE_LAG):
+            return report.lag_bytes, report.lag_seconds
+        found = None if source or report.durable is None else self._measure(report.durable)
+        return (None, None) if found is None else (found.bytes, round(found.seconds, 3))
 
     def _rates(self) -> tuple[float, float]:
         if len(self._samples) < 2:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tailrace.errors import Fatal
-from tailrace.log.backend import OffsetsGone
+from tailrace.log.backend import Backlog, OffsetsGone
 from tailrace.log.store import reader as reader_module
 from tailrace.log.store.backend import BundledLog
 from tailrace.log.store.reader import BundledReader
@@ -281,3 +281,21 @@ def test_closing_twice_and_early(log: BundledLog) -> None:
     reader.close()
     reader.close()
     assert folder(log).is_dir()
+
+
+def test_what_follows_a_position_is_measured_without_a_reader(log: BundledLog) -> None:
+    fill(log, list(range(1, 101)))
+    fill(log, [1, 2], topic="other.a")
+    whole, name = log.backlog(["shop.*"], {}), f"{TOPIC}-0"
+    assert whole.bytes == sum(path.stat().st_size for path in segments(log))
+    assert whole.seconds == pytest.approx(time.time() - TIME / 1000, abs=60)
+    later = log.backlog(["shop.*"], {name: 50})
+    assert 0 < later.bytes < whole.bytes
+    with reading(log, {name: 50}) as reader:
+        reader.poll(0)
+        assert (reader.report().lag_bytes or 0) < later.bytes
+    assert log.backlog(["shop.*"], {name: 100}) == Backlog(0, 0.0)
+    segments(log)[0].unlink()
+    with pytest.raises(OffsetsGone):
+        log.backlog(["shop.*"], {name: 0})
+    assert log.backlog(["shop.*"], {}).bytes == sum(path.stat().st_size for path in segments(log))

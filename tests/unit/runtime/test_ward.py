@@ -8,11 +8,12 @@ from typing import cast
 import pytest
 
 from tailrace.config.settings import WorkerSettings
+from tailrace.log.backend import Backlog
 from tailrace.runtime import ward as ward_module
 from tailrace.runtime.build import TaskSpec
 from tailrace.runtime.restart import Failure
 from tailrace.runtime.spare import Spare
-from tailrace.runtime.state import TaskMessage, TaskReport, TaskState
+from tailrace.runtime.state import Kind, TaskMessage, TaskReport, TaskState
 from tailrace.runtime.ward import Ward
 
 SETTINGS = WorkerSettings(restart_delay=1.0, restart_delay_max=60.0, restart_limit=3, watchdog=120.0, stop_timeout=30.0)
@@ -46,11 +47,9 @@ class Puppet:
 
 
 class Theatre:
-    def __init__(self) -> None:
-        spec = TaskSpec(
-            name="shop", kind="source", block={"type": "x"}, log={}, folder=Path("/"), worker_folder=Path("/")
-        )
-        self.ward = Ward(spec, SETTINGS)
+    def __init__(self, kind: Kind = "source") -> None:
+        spec = TaskSpec(name="shop", kind=kind, block={"type": "x"}, log={}, folder=Path("/"), worker_folder=Path("/"))
+        self.ward = Ward(spec, SETTINGS, measure=lambda position: Backlog(1000 - int(str(position["at"])), 60.0))
         self.now = 1000.0
         self.ward.start(self.now)
 
@@ -103,6 +102,29 @@ def test_a_task_s_life(theatre: Theatre) -> None:
     state = theatre.passes(0)
     assert (state.state, state.phase, state.pid, theatre.ward.down) == ("UNASSIGNED", "ended", None, True)
     assert theatre.ward.drained
+
+
+def test_the_lag_of_a_sink_that_does_not_answer_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ward_module, "Child", Puppet)
+    theatre = Theatre("sink")
+    theatre.says(lag_bytes=0, lag_seconds=0.0, durable={"at": 10}, commits=1)
+    assert theatre.passes(4).lag_bytes == 0
+    state = theatre.passes(4)
+    assert (state.state, state.lag_bytes, state.lag_seconds) == ("RUNNING", 990, 60.0)
+    theatre.dies(1, CUT)
+    assert (theatre.passes(0).lag_bytes, theatre.passes(0).lag_seconds) == (990, 60.0)
+    theatre.passes(100)
+    state = theatre.passes(0)
+    assert (state.state, state.phase, state.lag_bytes) == ("RESTARTING", "opening", 990)
+    theatre.says(lag_bytes=7, lag_seconds=1.0, durable={"at": 20}, commits=1)
+    assert theatre.passes(0).lag_bytes == 7
+
+
+def test_the_lag_of_a_source_that_is_away_is_not_known(theatre: Theatre) -> None:
+    theatre.says(lag_bytes=0, lag_seconds=0.0, durable={"at": 10})
+    assert theatre.passes(60).lag_bytes == 0
+    theatre.dies(1, CUT)
+    assert (theatre.passes(0).lag_bytes, theatre.passes(0).lag_seconds) == (None, None)
 
 
 def test_restarts_wait_longer_and_longer_and_then_end(theatre: Theatre) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -9,7 +10,7 @@ from typing import ClassVar
 from tailrace.codec.registry import Registry
 from tailrace.errors import Fatal
 from tailrace.event import Record
-from tailrace.log.backend import PartitionInfo, Start, StoredRecord
+from tailrace.log.backend import Backlog, PartitionInfo, Start, StoredRecord
 from tailrace.log.store import disk
 from tailrace.log.store.committed import last_state, open_journal, read_watermark
 from tailrace.log.store.cursor import PartitionCursor
@@ -17,7 +18,7 @@ from tailrace.log.store.journal import TaskLock
 from tailrace.log.store.layout import Layout, Place
 from tailrace.log.store.openfiles import OpenFiles
 from tailrace.log.store.owned import partition_count
-from tailrace.log.store.reader import FETCH_BYTES, BundledReader, OnMissing, Subscription
+from tailrace.log.store.reader import FETCH_BYTES, BundledReader, OnMissing, Subscription, topic_matcher
 from tailrace.log.store.segment import log_path, segment_bases, segment_size
 from tailrace.log.store.settings import BundledLogConfig
 from tailrace.log.store.timestamps import offset_at
@@ -70,6 +71,24 @@ class BundledLog:
         cursor = PartitionCursor(self.layout, place, max([offset, *first]), OpenFiles())
         cursor.refresh()
         return _drain(cursor)
+
+    def backlog(self, topics: Sequence[str], position: Position) -> Backlog:
+        """Return what follows a reader's position; raises `Fatal` where that is gone or damaged."""
+        matches, oldest, size = topic_matcher(topics), time.time() * 1000, 0
+        for place in self.layout.places():
+            if not matches(place.topic):
+                continue
+            offset = position.get(place.name)
+            start = offset if isinstance(offset, int) else min(segment_bases(place.folder)[:1], default=0)
+            cursor = PartitionCursor(self.layout, place, start, OpenFiles())
+            if not cursor.refresh():
+                continue
+            try:
+                oldest = min(oldest, cursor.next_timestamp())
+                size += cursor.bytes_behind()
+            finally:
+                cursor.park()
+        return Backlog(size, time.time() - oldest / 1000 if size else 0.0)
 
     def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
         """Return the offset of the first record that is not older than `timestamp_ms`, or the next offset."""

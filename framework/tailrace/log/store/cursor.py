@@ -76,6 +76,17 @@ class PartitionCursor:
                 total += segment_size(log_path(self.place.folder, base))
         return max(total, 0)
 
+    def next_timestamp(self) -> int:
+        """Go to where the next fetch begins; return the time (ms) of the newest record in the batch there.
+
+        There must be something to fetch. Raises `OffsetsGone` where it is missing, `Fatal` where it is damaged.
+        """
+        segment = self._segment or self._enter()
+        try:
+            return read_header(segment.read(self._position, HEADER_SIZE)).max_timestamp
+        except CorruptBatch as error:
+            raise damaged(segment.path, self._position, self.next_offset, str(error)) from error
+
     def park(self) -> None:
         """Give the descriptor back; the next fetch finds the place again by its offset."""
         if self._segment is not None:

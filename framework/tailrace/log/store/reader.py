@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from typing import Literal, TypeAlias
@@ -51,13 +51,18 @@ class Subscription:
     on_missing: OnMissing = "fail"
 
 
+def topic_matcher(globs: Sequence[str]) -> Callable[[str], object]:
+    """Return what tells, by something true, that a topic matches one of the globs."""
+    return re.compile("|".join(map(translate, globs)) or NO_TOPIC).match
+
+
 class BundledReader:
     """A `Source[StoredRecord]`. Its position is `{"<topic>-<partition>": next offset}`."""
 
     def __init__(self, layout: Layout, subscription: Subscription) -> None:
         self._layout = layout
         self._subscription = subscription
-        self._matches = re.compile("|".join(map(translate, subscription.topics)) or NO_TOPIC).match
+        self._matches = topic_matcher(subscription.topics)
         self._files = OpenFiles()
         self._cursors: dict[str, PartitionCursor] = {}
         self._offsets: dict[str, int] = {}
