@@ -9,8 +9,10 @@
 #   make reference    docs/commands.md and docs/configuration.md, out of the code
 #
 # PYTHON=python3.12 chooses an interpreter; ARGS="--seconds 20" is handed to the demo, PYTEST_ARGS="-k slot" to pytest.
+# Three processes run the tests, file by file: tests mostly wait. JOBS=0 runs all in one.
 
 PYTHON ?= python3
+JOBS ?= 3
 BIN := .venv/bin
 CORE := $(wildcard framework/tailrace/core/*.pyx framework/tailrace/core/*.pxd)
 # In the order in which the page tells them.
@@ -25,7 +27,7 @@ timed = @start=$$(date +%s); echo "== $(1)"; $(2) && echo "== $(1): ok, $$(( $$(
 	|| { echo "== $(1): FAILED after $$(( $$(date +%s) - start )) s"; exit 1; }
 
 help:
-	@sed -n '3,11s/^# *//p' Makefile
+	@sed -n '3,13s/^# *//p' Makefile
 
 # The stamps make both installs happen once for each content of pyproject.toml and of the compiled core.
 .venv/installed-for-tests: pyproject.toml $(CORE) .venv/created
@@ -56,7 +58,7 @@ check: venv
 	$(call timed,layers,$(BIN)/lint-imports)
 
 pytest: venv
-	$(call timed,pytest,$(BIN)/pytest $(PYTEST_ARGS))
+	$(call timed,pytest,$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS))
 
 # In this order: quick answers first. A stage that fails ends the run, and so does a pytest that finds no test.
 test: system check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -53,6 +54,7 @@ __all__ = [
 ]
 
 SERVER_FIXTURES = {"postgres", "postgres_server", "start_postgres", "shared_servers"}
+SERVER_MARKS = {"postgres", "mysql", "kafka", "opensearch", "java"}
 
 
 def pytest_configure() -> None:
@@ -91,3 +93,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("opensearch")
         if (apicurio.FIXTURES | hdfs_servers.FIXTURES) & fixtures:
             item.add_marker("java")
+    put_long_files_first(items)
+
+
+def put_long_files_first(items: list[pytest.Item]) -> None:
+    """So that no worker of pytest-xdist, which are given file by file, is left alone with a long one at the end."""
+    ranks: dict[Path, int] = {}
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        rank = 0 if "slow" in marks else 1 if marks & SERVER_MARKS else 2
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])

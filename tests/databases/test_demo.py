@@ -76,7 +76,7 @@ def url_of(folder: Path) -> str:
     return found.group(1)
 
 
-def eventually(is_so: Callable[[], bool], *, seconds: float = 30) -> bool:
+def eventually(is_so: Callable[[], bool], *, seconds: float = 120) -> bool:
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:

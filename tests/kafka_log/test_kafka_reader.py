@@ -26,7 +26,7 @@ def test_kafkas_own_tools_see_how_far_a_sink_is(kafka: KafkaCluster) -> None:
         with closing(log.reader([TOPIC], task="lake")) as reader:
             reader.open(None)
             position, count = None, 0
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while (count < 3 or not reader.report().caught_up) and time.monotonic() < deadline:  # type: ignore[attr-defined]
                 batch = reader.poll(0.2)
                 count += len(batch.items)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from databases.debezium.install import cache_folder
+from databases.debezium.install import alone, cache_folder
 
 VERSION = "2.6.13.Final"
 ARTIFACT = f"io.apicurio:apicurio-registry-app:{VERSION}:tar.gz:all"
@@ -54,14 +54,10 @@ def install() -> Path:
     """Return the folder, filled first; safe to run from several processes at once."""
     place = folder()
     if not place.is_dir():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent) as work:
-            _fetch(Path(work))
-            try:
+        with alone(), tempfile.TemporaryDirectory(dir=place.parent) as work:
+            if not place.is_dir():  # else another process was first
+                _fetch(Path(work))
                 (Path(work) / "unpacked").rename(place)
-            except OSError:
-                if not place.is_dir():
-                    raise
     return place
 
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from databases.debezium.install import cache_folder
+from databases.debezium.install import alone, cache_folder
 
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 
@@ -30,15 +30,12 @@ def install(folder: Path, make: Callable[[Path], None]) -> None:
     """Have `make` fill `folder`, if it is not there; safe to call from several processes at once."""
     if folder.is_dir():
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+    with alone(), tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        if folder.is_dir():  # another process was first
+            return
         made = Path(work) / "made"
         make(made)
-        try:
-            made.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first
-                raise
+        made.rename(folder)
 
 
 def copy_jars(sources: Path, jars: Path) -> None:

@@ -143,7 +143,7 @@ def start_postgres() -> Iterator[StartPostgres]:
 
 def drop_slots(connection: psycopg.Connection[tuple[Any, ...]], dbname: str) -> None:
     """Drop all replication slots of a database, ending whoever uses them."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while slots := connection.execute(
         "SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = %s", [dbname]
     ).fetchall():

@@ -158,7 +158,7 @@ class TcpProxy:
         client, _ = listener.accept()
         self.accepted += 1
         try:
-            server = socket.create_connection(self._target, timeout=5)
+            server = socket.create_connection(self._target, timeout=30)
         except OSError:
             _reset(client)
             return

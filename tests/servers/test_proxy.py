@@ -48,7 +48,7 @@ def proxy(echo_port: int) -> Iterator[TcpProxy]:
 
 
 def client_of(proxy: TcpProxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=60)
 
 
 def send(client: socket.socket, payload: bytes) -> None:

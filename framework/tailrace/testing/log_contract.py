@@ -18,7 +18,7 @@ from tailrace.source import Source
 
 TOPIC = "contract.public.orders"
 TASK = "contract"
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds to wait for what must come."""
 
 OpenLog = Callable[[], LogBackend]

@@ -17,7 +17,7 @@ T_co = TypeVar("T_co", covariant=True)
 S_co = TypeVar("S_co", covariant=True)
 
 TASK = "contract"
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds to wait for what must be seen."""
 FIRST: Position = {"at": 1, "deep": {"list": [1, "zwei", None]}}
 SECOND: Position = {"at": 2}

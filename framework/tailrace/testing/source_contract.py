@@ -20,7 +20,7 @@ from tailrace.source import Batch, Reporting, Source
 
 T = TypeVar("T")
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds to wait for what must come."""
 
 

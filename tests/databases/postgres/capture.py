@@ -70,13 +70,13 @@ class Capture:
         self.source.ack(self.position)
         return bool(batch.items)
 
-    def run(self, until: Callable[[], bool], timeout: float = 30.0) -> None:
+    def run(self, until: Callable[[], bool], timeout: float = 120.0) -> None:
         deadline = time.monotonic() + timeout
         while not until():
             self.step()
             assert time.monotonic() < deadline, f"not reached within {timeout} s: {self.source.report()}"
 
-    def catch_up(self, timeout: float = 30.0) -> Capture:
+    def catch_up(self, timeout: float = 120.0) -> Capture:
         """Go on until all that was committed when the source was opened has been handed out and committed."""
         self.run(lambda: self.source.report().caught_up and not self.pending, timeout)
         return self

@@ -143,7 +143,7 @@ def test_a_silent_server_is_noticed(postgres: Database) -> None:
         capture.open().catch_up()
         proxy.go_deaf()
         with pytest.raises(Retriable, match="nothing heard"):
-            capture.run(lambda: False, timeout=10)
+            capture.run(lambda: False)
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
@@ -175,13 +175,13 @@ def test_a_restarted_server(postgres_server: PostgresServer, mode: str) -> None:
 def stop_while_streaming(server: PostgresServer, capture: Capture) -> None:
     """A fast stop waits for replication clients to confirm what they were sent: we must go on until it is over."""
     begun = time.monotonic()
-    thread = threading.Thread(target=server.stop, args=("fast",))
+    thread = threading.Thread(target=server.stop, args=("fast",), kwargs={"timeout": 120.0})
     thread.start()
     with pytest.raises(Retriable):
         capture.run(lambda: False)
     capture.source.close()
     thread.join()
-    assert time.monotonic() - begun < 30  # wal_sender_timeout, after which the server gives up, is 60 s
+    assert time.monotonic() - begun < 55  # wal_sender_timeout, after which the server gives up, is 60 s
 
 
 def test_a_huge_transaction_passes_in_flat_memory(postgres: Database) -> None:
@@ -190,7 +190,7 @@ def test_a_huge_transaction_passes_in_flat_memory(postgres: Database) -> None:
         capture.open().catch_up()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         postgres.execute("INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(1, 150000) i")
-        seen, deadline = 0, time.monotonic() + 60
+        seen, deadline = 0, time.monotonic() + 240
         while seen < 150_000:
             assert time.monotonic() < deadline
             batch = capture.source.poll(1.0)

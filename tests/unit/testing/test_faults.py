@@ -41,7 +41,7 @@ def test_hold_waits_for_its_release() -> None:
     thread.join(0.05)
     assert batches == []
     faults.release()
-    thread.join(10)
+    thread.join(60)
     assert [batch.items for batch in batches] == [[1]]
 
 
