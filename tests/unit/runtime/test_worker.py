@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("strangers")
 
 CONFIG = """\
 log: {type: bundled, path: ./log}
-worker: {restart_delay: 0.05, restart_delay_max: 0.1, restart_limit: 3, watchdog: 2.5, stop_timeout: 5}
+worker: {restart_delay: 0.05, restart_delay_max: 0.1, restart_limit: 3, watchdog: 120, stop_timeout: 60}
 connectors:
   shop: {type: lines, file: ./shop.txt, heartbeat_interval: 0, password: "${env:LINES_PASSWORD}"}
 """
@@ -39,6 +39,7 @@ sinks:
   lake: {type: copy, topics: ["shop.*"], file: ./lake.txt}
   pond: {type: atomic, topics: ["shop.*", "other.*"], file: ./pond.txt}
 """
+WATCHFUL = CONFIG.replace("watchdog: 120", "watchdog: 4")
 
 
 class Workshop:
@@ -165,13 +166,13 @@ def test_sinks_load_all_that_the_sources_captured(workshop: Workshop) -> None:
 def test_a_destination_that_is_stuck_holds_no_other_up(workshop: Workshop) -> None:
     """Opening a FIFO that nobody reads does not return; what is stuck is killed and begins again, alone."""
     os.mkfifo(workshop.folder / "pipe")
-    workshop.config.write_text(CONFIG + SINKS + '  stuck: {type: copy, topics: ["shop.*"], file: ./pipe}\n')
+    workshop.config.write_text(WATCHFUL + SINKS + '  stuck: {type: copy, topics: ["shop.*"], file: ./pipe}\n')
     workshop.start()
-    workshop.wait(lambda: (task := workshop.task("stuck")) is not None and task.restarts > 0, 60)
+    workshop.wait(lambda: (task := workshop.task("stuck")) is not None and task.restarts > 0)
     workshop.lines("shop", "d")
     lake = workshop.folder / "lake.txt"
-    workshop.wait(lambda: lake.exists() and len(lake.read_text().splitlines()) == 4, 60)
-    workshop.wait(lambda: (task := workshop.task("lake")) is not None and (task.records, task.lag_bytes) == (4, 0), 60)
+    workshop.wait(lambda: lake.exists() and len(lake.read_text().splitlines()) == 4)
+    workshop.wait(lambda: (task := workshop.task("lake")) is not None and (task.records, task.lag_bytes) == (4, 0))
     other = workshop.task("stuck")
     assert other is not None
     assert other.error is not None
@@ -246,6 +247,7 @@ def test_until_current_says_so_when_a_task_failed(workshop: Workshop) -> None:
 
 
 def test_a_task_that_falls_silent_is_restarted(workshop: Workshop) -> None:
+    workshop.config.write_text(WATCHFUL)
     workshop.lines("shop", "!hang", "d")
     process = workshop.start()
     workshop.wait(lambda: workshop.texts() == ["a", "b", "c", "d"])
@@ -255,7 +257,7 @@ def test_a_task_that_falls_silent_is_restarted(workshop: Workshop) -> None:
 
 
 def test_a_task_that_does_not_drain_is_killed(workshop: Workshop) -> None:
-    workshop.config.write_text(CONFIG.replace("stop_timeout: 5", "stop_timeout: 0.5").replace("2.5", "60"))
+    workshop.config.write_text(CONFIG.replace("stop_timeout: 60", "stop_timeout: 0.5"))
     workshop.lines("shop", "!hang")
     process = workshop.start()
     workshop.wait((workshop.folder / "shop.3").exists)
