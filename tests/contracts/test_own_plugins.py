@@ -12,7 +12,7 @@ from tailrace.log.store.backend import BundledLog
 from tailrace.log.store.settings import BundledLogConfig
 from tailrace.sink import OffsetsBeside
 from tailrace.source import Source
-from tailrace.testing import source_contract
+from tailrace.testing import sink_contract, source_contract
 from tailrace.testing.log_contract import LOG_CHECKS, LogSinkStage, LogSourceStage
 from tailrace.testing.memory import MemoryOffsets, MemoryPlainSink, MemorySink
 from tailrace.testing.sink_contract import PLAIN_SINK_CHECKS, SINK_CHECKS
@@ -138,7 +138,9 @@ class Stuck(StorySource[int]):
 
 
 @pytest.mark.parametrize("kind", [Forgetful, Leaky])
-def test_the_sink_contract_catches(kind: type[MemorySink[int]]) -> None:
+def test_the_sink_contract_catches(kind: type[MemorySink[int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink_contract, "PATIENCE", 0.3)
+
     def stage() -> MemoryStage:
         broken = MemoryStage()
         broken._sink = kind()

@@ -13,6 +13,7 @@ from servers.kafka_broker import KafkaCluster
 from tailrace.event import Record
 from tailrace.log.kafka.backend import KafkaLog
 from tailrace.log.kafka.settings import KafkaLogConfig
+from tailrace.position import Position
 from tailrace.sink import Sink
 
 TOPIC = "shop.public.orders"
@@ -44,6 +45,14 @@ def messages(cluster: KafkaCluster, topic: str, count: int, *, isolation: str = 
     while len(found) < count and time.monotonic() < deadline:
         found += [message for message in consumer.consume(count - len(found), 0.2) if message.error() is None]
     consumer.close()
+    return found
+
+
+def positions(log: KafkaLog, count: int) -> dict[str, Position | None]:
+    """Return the positions of all tasks, once there are `count`: brokers show a commit a little later."""
+    deadline = time.monotonic() + 60
+    while len(found := dict(log.positions())) < count and time.monotonic() < deadline:
+        time.sleep(0.02)
     return found
 
 

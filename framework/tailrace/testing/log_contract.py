@@ -128,7 +128,11 @@ def keeps_positions_of_tasks(open_log: OpenLog) -> None:
         one.commit({"at": 1})
         two.write([record(2, topic="contract.public.two")])
         two.commit({"at": 2})
-        assert {"one": {"at": 1}, "two": {"at": 2}}.items() <= dict(open_log().positions()).items()
+        # What is committed is shown soon: Kafka's brokers tell one another a little later.
+        wanted, deadline = {"one": {"at": 1}, "two": {"at": 2}}, time.monotonic() + PATIENCE
+        while not wanted.items() <= (shown := dict(open_log().positions())).items():
+            assert time.monotonic() < deadline, f"the positions shown are {shown}"
+            time.sleep(0.02)
     log = open_log()
     log.set_position("one", {"at": 7})
     with closing(log.writer()) as sink:
