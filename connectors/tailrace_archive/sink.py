@@ -35,6 +35,8 @@ class ArchiveSink:
     """`type: archive`."""
 
     Config: ClassVar[type[SinkConfig]] = ArchiveConfig
+    shareable = True
+    """Files of different partitions never meet, and each task has a ledger of its own."""
 
     def __init__(self, name: str, config: SinkConfig) -> None:
         self._name = name

@@ -29,7 +29,7 @@ from tailrace_replica.copyline import line_writer
 from tailrace_replica.destination import BOOKS, Reject, fenced, held
 from tailrace_replica.postgres_fault import translated
 from tailrace_replica.postgres_merge import PostgresMerges, Rows
-from tailrace_replica.postgres_table import PostgresTables, identifier, typed
+from tailrace_replica.postgres_table import PostgresTables, identifier, one_at_a_time, typed
 from tailrace_replica.postgres_type import escaped, text_of, type_of
 from tailrace_replica.target import Changes, Lines, Patch, RowWriter, Target, key_of, missing_row
 
@@ -326,6 +326,7 @@ def connection_string(config: ReplicaConfig) -> str:
 def _make_books(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     row = connection.execute("SELECT to_regclass(%s)", (BOOKS,)).fetchone()
     if row is None or row[0] is None:
+        one_at_a_time(connection)
         connection.execute(
             f"CREATE TABLE IF NOT EXISTS {BOOKS} "
             "(task text PRIMARY KEY, epoch bigint NOT NULL, position text, committed timestamptz)"

@@ -28,6 +28,12 @@ _MENDS = (
     ("23", "the table has constraints of its own that the source's rows break: drop them"),
     ("42804", "the table has other column types than the source: drop it, or change its columns, and reset the sink"),
 )
+_PASSING = {
+    "25006": True,
+    # A row whose key changes, in the partition of its old key, may meet another task's copy of it under the new one.
+    "23505": False,
+}
+"""Of those, what may be otherwise at the next try, and whether to try without end."""
 _PATIENT = ("57P01", "57P02", "57P03", "53", "58")
 _RETRIABLE = ("08", "40", "55006", "55P03", "57014", "57P05")
 _FULL = "the server is out of connections, memory or disk; it is tried again until there is room"
@@ -51,9 +57,9 @@ def meaning(doing: str, error: psycopg.Error) -> TailraceError:
         if _NEVER.search(told):
             return Fatal(text, hint="check user, password, database and TLS settings in the url, and pg_hba.conf")
         return Retriable(text, hint="is the server up, and the address right?", patient=True)
-    for prefix, mend in _MENDS:
-        if state.startswith(prefix):
-            return Retriable(text, hint=mend, patient=True) if prefix == "25006" else Fatal(text, hint=mend)
+    if mend := next((mend for prefix, mend in _MENDS if state.startswith(prefix)), ""):
+        passing = _PASSING.get(state)
+        return Fatal(text, hint=mend) if passing is None else Retriable(text, hint=mend, patient=passing)
     if state.startswith(_PATIENT):
         return Retriable(text, hint=_FULL if state.startswith("53") else "", retry_after=1.0, patient=True)
     if state.startswith(_RETRIABLE):

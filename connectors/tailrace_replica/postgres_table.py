@@ -21,11 +21,18 @@ AND i.indnatts = cardinality(%s::text[]) AND NOT EXISTS (
     WHERE place = 0 OR a.attname <> ALL (%s::text[])
 )
 """
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('tailrace replica tables', 0))"
+"""Held until the commit: `IF NOT EXISTS` does not help two that make the same table at the same moment."""
 
 
 def typed(kind: str) -> sql.SQL:
     """Return a type's name, which is our own word."""
     return sql.SQL(kind)
+
+
+def one_at_a_time(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Wait until no other task of a replica makes or changes tables in this database, and keep them waiting."""
+    connection.execute(_LOCK)
 
 
 def identifier(name: Name) -> sql.Identifier:
@@ -54,6 +61,9 @@ class PostgresTables:
         if self._fitting.get(target.name) is target:
             return
         types = self.types_of(target.name)
+        if types is None or self._steps(target, types):
+            one_at_a_time(self._connection)
+            types = self.types_of(target.name)  # another task may have been quicker
         if types is None:
             self._create(target)
         else:
@@ -87,6 +97,11 @@ class PostgresTables:
         self._run(sql.SQL("CREATE TABLE {} ({})").format(identifier(target.name), sql.SQL(", ").join(parts)))
 
     def _alter(self, target: Target, types: dict[str, str]) -> None:
+        if steps := self._steps(target, types):
+            self._run(sql.SQL("ALTER TABLE {} {}").format(identifier(target.name), sql.SQL(", ").join(steps)))
+
+    def _steps(self, target: Target, types: dict[str, str]) -> list[sql.Composable]:
+        """Return what is to be changed; raises `Fatal` where it cannot be."""
         steps: list[sql.Composable] = []
         for column in target.columns:
             new, old = type_of(column.kind), types.get(column.name)
@@ -103,8 +118,7 @@ class PostgresTables:
         if self._drop:
             gone = [name for name in types if name not in {column.name for column in target.columns}]
             steps += [sql.SQL("DROP COLUMN {}").format(sql.Identifier(name)) for name in gone]
-        if steps:
-            self._run(sql.SQL("ALTER TABLE {} {}").format(identifier(target.name), sql.SQL(", ").join(steps)))
+        return steps
 
     def _check_key(self, target: Target) -> None:
         """Somebody else's table may lack what rows are found by."""

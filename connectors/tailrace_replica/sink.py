@@ -15,7 +15,7 @@ from tailrace.errors import BadRecord, ConfigError
 from tailrace.position import Position
 from tailrace.source import Finding
 from tailrace_replica.address import destination_at
-from tailrace_replica.config import ReplicaConfig
+from tailrace_replica.config import FILES, ReplicaConfig
 from tailrace_replica.destination import Destination, Reject
 from tailrace_replica.intake import Intake
 from tailrace_replica.target import Changes, Name, Target, name_of, target_of
@@ -40,6 +40,11 @@ class ReplicaSink:
         self._topics: dict[Name, str] = {}
         self._waiting: list[Changes] = []
         self._held = 0
+
+    @property
+    def shareable(self) -> bool:
+        """Whether several tasks may write there: a server's database, not a file."""
+        return self._config.url.get_secret_value().partition(":")[0] not in FILES
 
     def reject_with(self, reject: Callable[[Delivery, BadRecord], None]) -> None:
         """Take what cares for deliveries that cannot be applied."""

@@ -81,6 +81,19 @@ class Repositioning(Protocol):
         """Replace the position; None: begin anew. Raises `Retriable` while a writer is at work."""
 
 
+@runtime_checkable
+class Shareable(Protocol):
+    """A sink that several tasks may have open at once, each under a name, and with a position, of its own.
+
+    Each of them has other partitions, so no two write the same record; but they may make and write the same tables.
+    """
+
+    @property
+    def shareable(self) -> bool:
+        """Whether that goes for a destination with these settings."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A document that was found: of which topic, under which id, and how well it fits (more is better)."""
@@ -184,6 +197,9 @@ class SinkConfig(BaseModel):
     )
     restart_delay_max: PositiveFloat | None = Field(
         None, description="longest wait in seconds between restarts; the worker's if not set"
+    )
+    tasks: int = Field(
+        1, ge=1, le=100, description="how many tasks share the partitions of the topics; asks for a log of type kafka"
     )
     commit_interval: PositiveFloat = Field(0.5, description="longest time in seconds between commits under load")
     commit_bytes: int = Field(16 * 1024 * 1024, gt=0, description="most bytes between commits under load")

@@ -33,7 +33,8 @@ def check(
 
     quiet_logs()
     plan = plan_worker(load_settings(config), only=connector or ())
-    found = {"log": inspect_log(plan.tasks[0]), **{spec.name: inspect_task(spec) for spec in plan.tasks}}
+    firsts = [spec for spec in plan.tasks if spec.share.number == 0]
+    found = {"log": inspect_log(plan.tasks[0]), **{spec.block_name: inspect_task(spec) for spec in firsts}}
     if as_json:
         told = [(name, finding) for name, findings in found.items() for finding in findings]
         emit_json([{"connector": name, **dataclasses.asdict(finding)} for name, finding in told])

@@ -19,19 +19,23 @@ from tailrace.codec.delivery import Delivery, DeliveryDecoder
 from tailrace.codec.encoder import ChangeEncoder
 from tailrace.config.settings import Block, Settings
 from tailrace.errors import ConfigError
+from tailrace.event import StoredRecord
 from tailrace.log.backend import Limiting, LogBackend, Resting, Start, TakesBlocks
 from tailrace.log.seat import Shared
+from tailrace.log.share import ALL, Divisible, Share
+from tailrace.position import Position
 from tailrace.runtime.dead_letter import DeadLetters, LetteredOffsets
 from tailrace.runtime.logs import LogSettings
 from tailrace.runtime.offsets import FileOffsets, LogOffsets
 from tailrace.runtime.plugins import find_plugin, plugin_config
 from tailrace.runtime.recollection import recall
 from tailrace.runtime.rejection import DeliveryStage, LetteredSink, Rejections
+from tailrace.runtime.sharing import SharedSink
 from tailrace.runtime.size_limit import LimitedStage
 from tailrace.runtime.stage import BadRecords, ChangeStage
 from tailrace.runtime.state import Kind
 from tailrace.runtime.task import Pace
-from tailrace.sink import OffsetsBeside, OffsetStore, PlainSink, Rejecting, Sink, SinkConfig
+from tailrace.sink import OffsetsBeside, OffsetStore, PlainSink, Rejecting, Repositioning, Shareable, Sink, SinkConfig
 from tailrace.source import Recalling, Seizing, Source, SourceConfig
 from tailrace.transform import Transform
 
@@ -43,6 +47,8 @@ class TaskSpec(BaseModel):
 
     name: str
     kind: Kind
+    block_name: str
+    """Under which the config file has it; tasks that share a sink have names of their own."""
     block: dict[str, object]
     log: dict[str, object]
     folder: Path
@@ -54,6 +60,8 @@ class TaskSpec(BaseModel):
     restart_delay: float | None = None
     restart_delay_max: float | None = None
     """Seconds; None: the worker's."""
+    share: Share = ALL
+    """Of a sink's task: which partitions it has."""
     lease: float | None = None
     """Until when, by `time.monotonic()`, it may run unless it hears of a later time; None: as long as it likes."""
     logging: LogSettings = LogSettings()
@@ -61,7 +69,7 @@ class TaskSpec(BaseModel):
     @property
     def path(self) -> str:
         """The block's place in the config file."""
-        return f"{'connectors' if self.kind == 'source' else 'sinks'}.{self.name}"
+        return f"{'connectors' if self.kind == 'source' else 'sinks'}.{self.block_name}"
 
     @property
     def type(self) -> str:
@@ -86,6 +94,7 @@ def task_spec(settings: Settings, kind: Kind, name: str) -> TaskSpec:
     return TaskSpec(
         name=name,
         kind=kind,
+        block_name=name,
         block=dict((settings.connectors if kind == "source" else settings.sinks)[name]),
         log=dict(settings.log),
         folder=settings.folder,
@@ -120,16 +129,31 @@ def plan_worker(
     if not specs:
         raise ConfigError(f"{settings.file}: nothing to run", hint="name at least one connector under connectors:")
     _check_prefixes({spec.name: source_config(spec) for spec in specs if spec.kind == "source"})
-    specs = [_with_delays(spec, sink_config(spec)) if spec.kind == "sink" else spec for spec in specs]
     if missing := [name for name in only if name not in {spec.name for spec in specs}]:
         known = ", ".join(spec.name for spec in specs)
         raise ConfigError(f"no connector named {', '.join(missing)} in {settings.file}", hint=f"there are: {known}")
-    return Plan(settings, folder, [spec for spec in specs if not only or spec.name in only])
+    tasks = [task for spec in specs for task in (_sink_tasks(spec) if spec.kind == "sink" else [spec])]
+    _check_names(tasks)
+    return Plan(settings, folder, [task for task in tasks if not only or task.block_name in only])
 
 
-def _with_delays(spec: TaskSpec, config: SinkConfig) -> TaskSpec:
+def _sink_tasks(spec: TaskSpec) -> list[TaskSpec]:
+    """Return the specs of all tasks of a sink."""
+    config = sink_config(spec)
     delays = {"restart_delay": config.restart_delay, "restart_delay_max": config.restart_delay_max}
-    return spec.model_copy(update=delays)
+    if config.tasks > 1:
+        _check_shareable(spec, config)
+    return [sink_task(spec.model_copy(update=delays), number, config.tasks) for number in range(config.tasks)]
+
+
+def task_name(sink: str, number: int) -> str:
+    """Return the name of one of a sink's tasks: that of a sink's only task is the sink's own."""
+    return f"{sink}-{number}" if number else sink
+
+
+def sink_task(spec: TaskSpec, number: int, tasks: int) -> TaskSpec:
+    """Return the spec of one of a sink's tasks."""
+    return spec.model_copy(update={"name": task_name(spec.block_name, number), "share": Share(number, tasks)})
 
 
 def log_config(block: Block, folder: Path, secrets: frozenset[str] = frozenset()) -> Any:
@@ -241,8 +265,10 @@ def _sink_task(spec: TaskSpec) -> Task:
     if isinstance(made, Rejecting):
         made.reject_with(rejections)
     sink = _committing(made, _offsets_beside(spec, log), letters)
+    if isinstance(log, Divisible) and is_shareable(made):
+        sink = SharedSink(sink, spec.share, SinkPlaces(spec, log))
     return Task(
-        source=log.reader(config.topics, start=start_of(config.start), task=spec.name),
+        source=_deliveries(spec, config, log),
         stage=DeliveryStage(
             DeliveryDecoder(log.registry()),
             rejections,
@@ -253,6 +279,67 @@ def _sink_task(spec: TaskSpec) -> Task:
         warnings=list,
         bad_records=lambda: rejections.count,
     )
+
+
+def _deliveries(spec: TaskSpec, config: SinkConfig, log: LogBackend) -> Source[StoredRecord]:
+    start = start_of(config.start)
+    if isinstance(log, Divisible):
+        return log.share(config.topics, spec.share, start=start, task=spec.block_name)
+    return log.reader(config.topics, start=start, task=spec.block_name)
+
+
+class SinkPlaces:
+    """The `Siblings` of a sink's task, itself included."""
+
+    def __init__(self, spec: TaskSpec, log: LogBackend) -> None:
+        self._spec, self._log = spec, log
+
+    def name(self, number: int) -> str:
+        """Return the name of a task."""
+        return task_name(self._spec.block_name, number)
+
+    def position(self, number: int) -> Position | None:
+        """Ask the destination, or the log where it keeps positions for sinks that cannot."""
+        made = self._made(number)
+        if isinstance(made, Repositioning):
+            return made.position(self.name(number))
+        return self._log.positions().get(self.name(number))
+
+    def sink(self, number: int) -> Sink[Delivery]:
+        """Return a sink that nothing was done with yet."""
+        return _committing(self._made(number), _offsets_beside(self._spec, self._log), None)
+
+    def _made(self, number: int) -> object:
+        spec = sink_task(self._spec, number, self._spec.share.tasks)
+        return build_sink(spec, sink_config(spec))
+
+
+def is_shareable(sink: object) -> bool:
+    """Whether several tasks may have the sink open, each with a position of its own that others can be told."""
+    told = isinstance(sink, Repositioning) or not keeps_position(sink)
+    return isinstance(sink, Shareable) and sink.shareable and told
+
+
+def _check_shareable(spec: TaskSpec, config: SinkConfig) -> None:
+    if not isinstance(build_log(spec.log, spec.folder, spec.secrets), Divisible):
+        raise ConfigError(
+            f"{spec.path}.tasks: several tasks cannot share the topics of a {spec.log.get('type')} log",
+            hint="tasks: 1, or a log of type kafka",
+        )
+    if not is_shareable(build_sink(spec, config)):
+        raise ConfigError(
+            f"{spec.path}.tasks: a destination like this one of type {spec.type} takes one task at a time",
+            hint="tasks: 1; docs/sinks.md says which sinks several tasks can share",
+        )
+
+
+def _check_names(specs: Sequence[TaskSpec]) -> None:
+    owners: dict[str, str] = {}
+    for spec in specs:
+        if (owner := owners.setdefault(spec.name, spec.path)) != spec.path:
+            raise ConfigError(
+                f"{spec.path}: {owner} has a task of the name {spec.name}", hint="give one of them another name"
+            )
 
 
 def _committing(made: Any, offsets: OffsetStore, letters: DeadLetters | None) -> Sink[Delivery]:

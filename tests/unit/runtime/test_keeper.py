@@ -215,8 +215,8 @@ def test_a_new_password_is_no_other_setting() -> None:
     def spec(password: str, **more: object) -> TaskSpec:
         block: dict[str, object] = {"type": "postgres", "url": f"postgresql://u:{password}@h/d", **more}
         return TaskSpec(
-            name="shop", kind="source", block=block, log={}, folder=Path("/"), worker_folder=Path("/"),
-            secrets=frozenset([password]),
+            name="shop", kind="source", block_name="shop", block=block, log={}, folder=Path("/"),
+            worker_folder=Path("/"), secrets=frozenset([password]),
         )  # fmt: skip
 
     assert digest(spec("first-one")) == digest(spec("second-one"))

@@ -48,7 +48,10 @@ class Puppet:
 
 class Theatre:
     def __init__(self, kind: Kind = "source") -> None:
-        spec = TaskSpec(name="shop", kind=kind, block={"type": "x"}, log={}, folder=Path("/"), worker_folder=Path("/"))
+        spec = TaskSpec(
+            name="shop", kind=kind, block_name="shop", block={"type": "x"}, log={}, folder=Path("/"),
+            worker_folder=Path("/"),
+        )  # fmt: skip
         self.ward = Ward(spec, SETTINGS, measure=lambda position: Backlog(1000 - int(str(position["at"])), 60.0))
         self.now = 1000.0
         self.ward.start(self.now)

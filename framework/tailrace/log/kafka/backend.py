@@ -21,6 +21,7 @@ from tailrace.log.kafka.stretch import read_stretch
 from tailrace.log.kafka.topics import Topics
 from tailrace.log.kafka.writer import KafkaWriter
 from tailrace.log.seat import Seat, Terms
+from tailrace.log.share import ALL, Share
 from tailrace.position import Position
 from tailrace.sink import Sink
 from tailrace.source import Source
@@ -50,8 +51,14 @@ class KafkaLog:
 
         With a task, its offsets are shown to Kafka's tools under the consumer group `<group>-<task>`.
         """
+        return self.share(topics, ALL, start=start, task=task)
+
+    def share(
+        self, topics: Sequence[str], share: Share, *, start: Start = "earliest", task: str = ""
+    ) -> Source[StoredRecord]:
+        """Return a source of a share's partitions; all tasks show their offsets under one consumer group."""
         group = f"{self.config.group}-{task}" if task else ""
-        return KafkaReader(self._clients, self._topics, Subscription(topics, start, group))
+        return KafkaReader(self._clients, self._topics, Subscription(topics, start, group, share))
 
     def records(self, topic: str, partition: int, offset: int) -> Iterator[StoredRecord]:
         """Yield the committed records from `offset` (or the first there is) up to the end as of the call."""

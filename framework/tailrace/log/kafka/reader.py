@@ -22,6 +22,7 @@ from tailrace.log.backend import OffsetsGone, Start, StoredRecord
 from tailrace.log.kafka.client import Clients
 from tailrace.log.kafka.fault import told
 from tailrace.log.kafka.topics import Topics
+from tailrace.log.share import ALL, Share
 from tailrace.position import Position
 from tailrace.source import Batch, Report
 
@@ -38,11 +39,12 @@ GROUP_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What to read: globs of topics, where to begin without a position, and the group that tools see."""
+    """What to read: globs of topics, where to begin without a position, the group that tools see, and which share."""
 
     topics: Sequence[str]
     start: Start = "earliest"
     group: str = ""
+    share: Share = ALL
 
 
 class KafkaReader:
@@ -143,8 +145,9 @@ class KafkaReader:
     def _scan(self, start: Start) -> None:
         """Take up the partitions that are not read yet."""
         existing = self._topics.existing()
+        share = self._subscription.share
         found = [(topic, number) for topic, count in sorted(existing.items()) if self._matches(topic)
-                 for number in range(count)]  # fmt: skip
+                 for number in range(count) if share.has(topic, number)]  # fmt: skip
         self._scanned_at = time.monotonic()
         new = [place for place in found if place not in self._names]
         if not new:
