@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tailrace.cli.place import ConfigArgument, JsonOption
 
 if TYPE_CHECKING:
-    from tailrace.config.settings import Settings
+    from tailrace.config.settings import Block, Settings
     from tailrace.runtime.state import TaskState
 
 _HEADER = ("NAME", "KIND", "STATE", "PHASE", "POSITION", "LAG", "RECORDS/S", "RECORDS", "RESTARTS", "HEALTH")
@@ -51,6 +51,14 @@ def status(config: ConfigArgument, *, as_json: JsonOption = False) -> None:
             emit(f"{task.name}: {line}")
 
 
+def _names(sink: str, block: Block) -> list[str]:
+    """Return the names of a sink's tasks, as far as the block tells without its placeholders."""
+    from tailrace.runtime.build import task_name
+
+    tasks = block.get("tasks", 1)
+    return [task_name(sink, number) for number in range(tasks if isinstance(tasks, int) else 1)]
+
+
 def _show_group(settings: Settings, *, as_json: bool) -> None:
     """Show the workers of a group, and the tasks of all of them; a task that nobody runs is shown, too."""
     from tailrace.cli.output import emit, emit_json, emit_table
@@ -64,7 +72,8 @@ def _show_group(settings: Settings, *, as_json: bool) -> None:
         if (now - state.updated).total_seconds() < settings.worker.session_timeout
     }
     tasks = {task.name: (name, task) for name, state in alive.items() for task in state.tasks}
-    missing = [name for name in (*settings.connectors, *settings.sinks) if name not in tasks]
+    planned = [*settings.connectors, *(task for name, block in settings.sinks.items() for task in _names(name, block))]
+    missing = [name for name in planned if name not in tasks]
     if as_json:
         emit_json(
             {

@@ -54,7 +54,7 @@ class Positions:
         if (sink := self._sharer(task)) is not None:
             raise TailraceError(
                 f"cannot change the position of {task} alone",
-                hint=f"name the sink: those of {sink}'s tasks go together",
+                hint=f"name sink {sink}: its tasks' positions are set together",
             )
         if task not in self._settings.sinks:
             self._check_idle(task)
