@@ -201,7 +201,7 @@ class Until:
 def task(told: dict[str, Any]) -> None:
     """Run the sink; print rows, seconds, CPU and memory."""
     spec = TaskSpec(
-        name="bench", kind="sink", folder=Path("/"), worker_folder=Path("/"),
+        name="bench", block_name="bench", kind="sink", folder=Path("/"), worker_folder=Path("/"),
         block={"type": "replica", "topics": [TOPIC], "url": told["url"]}, log={"type": "bundled", "path": told["log"]},
     )  # fmt: skip
     parts = build_task(spec)
