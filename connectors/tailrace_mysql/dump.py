@@ -26,7 +26,7 @@ from tailrace_mysql.address import Host
 from tailrace_mysql.config import BinlogConfig
 from tailrace_mysql.connection import Connection, literal
 from tailrace_mysql.dump_fault import dump_fault
-from tailrace_mysql.fault import LostConnection, ServerFault, TailraceFault, lost_connection
+from tailrace_mysql.fault import DamagedEvent, LostConnection, ServerFault, TailraceFault, lost_connection
 from tailrace_mysql.flavour import flavour_of
 from tailrace_mysql.gtid import GtidPosition, GtidSet
 from tailrace_mysql.packet import END, ERROR, OK, error_of
@@ -50,7 +50,6 @@ _TYPE = 1 + 4
 _SHORTEST = 1 + 19
 _CHECKSUM = 4
 _CRC32 = 1
-_DAMAGED = "an event's checksum does not fit: it was damaged on its way, or in the binlog"
 
 _NO_GRANT = {1045, 1227}
 """MariaDB says that access is denied, as it does at a login; MySQL in some versions, too."""
@@ -208,7 +207,7 @@ class Dump:
         elif not self._checksums:
             return payload[1:]
         if not _is_sound(payload):
-            raise lost_connection(_DAMAGED)
+            raise DamagedEvent(payload[_TYPE], len(payload) - 1)
         return payload[1:-_CHECKSUM]
 
     def _spilled(self, payload: Spilled) -> Spilled:
@@ -216,7 +215,7 @@ class Dump:
             return payload.part(1, payload.size)
         event = payload.part(1, payload.size - _CHECKSUM)
         if event.checksum() != int.from_bytes(payload.part(payload.size - _CHECKSUM, payload.size), "little"):
-            raise lost_connection(_DAMAGED)
+            raise DamagedEvent(payload[_TYPE], payload.size - 1)
         return event
 
     def _check_silence(self) -> None:

@@ -96,6 +96,19 @@ class NoAnswer(LostConnection):
     """The server did not answer in time."""
 
 
+class DamagedEvent(LostConnection):
+    """An event did not come as it was written. `after` is the place behind which it stands, as far as that is known."""
+
+    def __init__(self, kind: int, size: int, *, after: str = "") -> None:
+        self.kind, self.size = kind, size
+        super().__init__(
+            f"binlog event of type {kind}, {size} octets, {after and f'behind {after}, '}is damaged: its checksum does "
+            "not fit",
+            hint="where it comes again it was not damaged on its way but lies so in the server's file: see whether "
+            "`mysqlbinlog --verify-binlog-checksum` can read it, or connect to another host that has it",
+        )
+
+
 def server_fault(number: int, message: str) -> ServerFault | PassingServerFault:
     """Return what an error packet means."""
     text = f"the server says: {_one_line(message)} ({number})"

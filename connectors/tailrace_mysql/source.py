@@ -25,6 +25,7 @@ from tailrace_mysql.check import findings
 from tailrace_mysql.config import BinlogConfig
 from tailrace_mysql.connection import Connection
 from tailrace_mysql.dump import Dump
+from tailrace_mysql.fault import DamagedEvent
 from tailrace_mysql.footing import view_sql
 from tailrace_mysql.gtid import GtidSet
 from tailrace_mysql.opening import Opened, open_source
@@ -195,7 +196,7 @@ class BinlogSource:
         parts.pulse.beat(now)
         self._feed_branch(parts, most, most_bytes)
         if not stream.waiting:
-            stream.feed(parts.dump.receive(most * EVENTS_A_CHANGE, most_bytes))
+            self._feed(parts, most * EVENTS_A_CHANGE, most_bytes)
         events: Sequence[Event] = ()
         size = 0
         if not parts.reading.holds:
@@ -208,6 +209,14 @@ class BinlogSource:
         if parts.told:
             events, parts.told = joined(parts.told, events), []
         return joined(events, parts.pulse.heartbeats(now, parts.dump.heard)), size
+
+    @staticmethod
+    def _feed(parts: _Parts, most: int, most_bytes: int) -> None:
+        try:
+            parts.stream.feed(parts.dump.receive(most, most_bytes))
+        except DamagedEvent as damaged:
+            # All that came before it has been handled.
+            raise DamagedEvent(damaged.kind, damaged.size, after=str(parts.stream.place)) from damaged
 
     def _feed_branch(self, parts: _Parts, most: int, most_bytes: int) -> None:
         """Read the rows of an XA branch again that is being committed."""

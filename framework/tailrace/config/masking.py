@@ -10,7 +10,11 @@ MASK = "***"
 _SHORTEST = 4
 """Shorter secrets are not searched for in text: they would mask letters of ordinary words."""
 _URL_PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s@]+(?=@)")
-_KEY_VALUE_PASSWORD = re.compile(r"(?i)\b(password|passwd|secret|token)(\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s&,;'\"]+)")
+_NO_PASSWORD = r"(?!(?<=\(using )password: (?:YES|NO)\))"
+"""How MySQL ends its refusals: whether there was a password."""
+_KEY_VALUE_PASSWORD = re.compile(
+    rf"(?i)\b{_NO_PASSWORD}(password|passwd|secret|token)(\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s&,;'\"]+)"
+)
 _SECRET_KEY = re.compile(r"(?i)password|passwd|secret|token|credential|private_key|\bsalt\b")
 
 

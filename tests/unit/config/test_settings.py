@@ -193,6 +193,10 @@ def test_relative_paths_start_at_the_config_file() -> None:
         ("the word is open-sesame, hush", "the word is ***, hush"),
         ("table token_count has 3 rows", "table token_count has 3 rows"),
         ("no secrets: at all", "no secrets: at all"),
+        ("denied for 'me'@'h' (using password: YES), hush", "denied for 'me'@'h' (using password: YES), hush"),
+        ("denied for 'me'@'h' (using password: NO)", "denied for 'me'@'h' (using password: NO)"),
+        ("(using password: YESman)", "(using password: ***"),
+        ("password: YES) is one", "password: *** is one"),
     ],
 )
 def test_masking(text: str, masked: str) -> None:
