@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from tailrace.codec.delivery import Delivery
 from tailrace.errors import BadRecord, Fatal
@@ -34,8 +34,14 @@ _MAKE_BOOKS = (
     f"CREATE TABLE IF NOT EXISTS {BOOKS} (task VARCHAR(190) PRIMARY KEY, epoch BIGINT NOT NULL, position LONGTEXT) "
     "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin ENGINE = InnoDB"
 )
+_Rows: TypeAlias = "Sequence[tuple[Any, Delivery]]"
+"""Values to bind, and what they were made of."""
 _LOCK_SECONDS = 3
 """A server lets go of the lock of a connection that has just been closed a moment later only."""
+_WORTH_A_LOOK = 8
+"""A row's statement is at most about so many times as long as its record: text may be escaped, numbers are printed."""
+_PACKET_HEAD = 16
+"""Octets that a packet has beside the statement, generously."""
 
 
 def _quote(name: str) -> str:
@@ -61,7 +67,7 @@ class MysqlDestination:
         self._config = config
         self._connection: Connection[Cursor] | None = None
         self._task = ""
-        self._epoch = 0
+        self._epoch = self._packet = 0
         self._begun = False
         self._fitting: dict[tuple[str, ...], Target] = {}
         self._to_drop: list[str] = []
@@ -78,6 +84,7 @@ class MysqlDestination:
             )
             self._connection.commit()
             row = self._row(self._connection, f"SELECT epoch, position FROM {BOOKS} WHERE task = %s", (task,))
+            self._packet = self._row(self._connection, "SELECT @@max_allowed_packet", ())[0]
             self._connection.commit()
         self._epoch = row[0]
         return None if row[1] is None else json.loads(row[1])
@@ -116,7 +123,7 @@ class MysqlDestination:
                 self._move(target, *changes.moved)
                 return
             if not target.key:
-                self._put(_SAY.insert(target), [(row, item) for row, item in changes.added], reject)
+                self._put(_SAY.insert(target), list(changes.added), reject)
                 return
             writer = BoundWriter(target, binder_of)
             gone = [writer.bound(target.key, key_of(item)) for row, item in changes.rows.values() if row is None]
@@ -224,7 +231,9 @@ class MysqlDestination:
             return cursor.execute(statement, parameters or None)
 
     def _many(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        with self._own.cursor() as cursor:
+        with self._own.cursor() as made:
+            cursor = cast("Any", made)  # the setting of a class, as its types have it
+            cursor.max_stmt_length = min(cursor.max_stmt_length, self._packet - _PACKET_HEAD)
             cursor.executemany(statement, rows)
 
     def _row(self, connection: Connection[Cursor], statement: str, parameters: Sequence[object]) -> tuple[Any, ...]:
@@ -272,14 +281,26 @@ class MysqlDestination:
         elif old != new:
             self._run(_SAY.delete(target), old)
 
-    def _put(self, statement: str, rows: Sequence[tuple[object, Delivery]], reject: Reject) -> None:
+    def _put(self, statement: str, rows: _Rows, reject: Reject) -> None:
+        """Write rows; the server would cut the connection at one that is too long, again and again."""
+        sent = []
+        for row, item in rows:
+            long = len(item.record.value or b"") * _WORTH_A_LOOK > self._packet
+            if long and (error := self._too_long(statement, row)):
+                reject(item, error)
+            else:
+                sent.append((row, item))
+        self._put_apart(statement, sent, reject)
+
+    def _put_apart(self, statement: str, rows: _Rows, reject: Reject) -> None:
+        """Write rows, or of two halves those that the server takes."""
         import pymysql
 
         if not rows:
             return
         self._run("SAVEPOINT tailrace_rows")
         try:
-            self._many(statement, [cast("tuple[object, ...]", row) for row, _ in rows])
+            self._many(statement, [row for row, _ in rows])
         except pymysql.err.Error as error:
             if not refuses_row(error):
                 raise
@@ -288,8 +309,18 @@ class MysqlDestination:
                 reject(rows[0][1], BadRecord(f"MySQL refuses the row: error {error.args[0]}"))
                 return
             middle = len(rows) // 2
-            self._put(statement, rows[:middle], reject)
-            self._put(statement, rows[middle:], reject)
+            self._put_apart(statement, rows[:middle], reject)
+            self._put_apart(statement, rows[middle:], reject)
+
+    def _too_long(self, statement: str, values: tuple[object, ...]) -> BadRecord | None:
+        with self._own.cursor() as cursor:
+            size = len(cursor.mogrify(statement, values).encode("utf-8", "surrogateescape"))
+        if size + _PACKET_HEAD <= self._packet:
+            return None
+        return BadRecord(
+            f"MySQL takes no statement of {size} octets: max_allowed_packet is {self._packet}",
+            hint="raise max_allowed_packet of the server",
+        )
 
     def _patch(self, target: Target, patch: Patch, item: Delivery, reject: Reject) -> None:
         if not patch.names:
@@ -299,7 +330,11 @@ class MysqlDestination:
         if not self._row(self._own, _SAY.exists(target), key):
             reject(item, missing_row(target))
             return
-        self._run(_SAY.change(target, patch.names), (*patch.values, *key))
+        statement, values = _SAY.change(target, patch.names), (*patch.values, *key)
+        if error := self._too_long(statement, values):
+            reject(item, error)
+            return
+        self._run(statement, values)
 
 
 def _text(value: object) -> str:

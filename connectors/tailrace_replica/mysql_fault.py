@@ -18,6 +18,7 @@ _MENDS = {
     1049: "create the database; the replica does not",
     1130: _LOGIN,
     1142: _GRANT,
+    1153: "raise max_allowed_packet of the server",
     1143: _GRANT,
     1227: "grant the user what is missing",
     1251: "give the user a password for mysql_native_password or caching_sha2_password",

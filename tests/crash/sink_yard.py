@@ -61,6 +61,10 @@ class Yard:
         """Write the insert of one row into the log."""
         self._write(self.told.insert(number, name=name, note=""))
 
+    def spoil(self) -> None:
+        """Write a record into the log that cannot be decoded."""
+        self._write(self.told.unreadable())
+
     def run_to_the_end(self, *, code: int) -> None:
         """Run a worker until its sinks have all that the log has."""
         self.worker.start("--until-current")

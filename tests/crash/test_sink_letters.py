@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from crash.sink_ends import cluster_end, postgres_end, sqlite_end
+from crash.sink_ends import cluster_end, duckdb_end, mysql_end, postgres_end, sqlite_end, words_end
 from crash.sink_yard import Yard
+from servers.mysql import SharedServers
 from servers.opensearch_node import OpenSearchNode
 from servers.postgres import Servers
 from tailrace.log.store.backend import BundledLog
 from tailrace.testing.deliveries import TOPIC
 
-pytestmark = [pytest.mark.postgres, pytest.mark.opensearch, pytest.mark.slow]
+pytestmark = [pytest.mark.postgres, pytest.mark.mysql, pytest.mark.opensearch, pytest.mark.slow]
 
 
 def letters_of(yard: Yard, sink: str) -> list[dict[str, str]]:
@@ -70,6 +71,41 @@ def test_what_is_refused_lies_in_the_dead_letter_topic_with_the_reason(
     assert [each["__connect.errors.offset"] for each in letters] == ["1", "2"]
     assert "failed to parse field [name] of type [integer]" in letters[0]["__connect.errors.exception.message"]
     assert "words" not in letters[0]["__connect.errors.exception.message"]
+
+
+def test_every_destination_passes_over_what_it_can_never_take(
+    tmp_path: Path, shared_mysql_servers: SharedServers
+) -> None:
+    server = shared_mysql_servers.get("mysql")
+    [[before]] = server.execute("SELECT @@global.max_allowed_packet")
+    ends = {
+        "shop": mysql_end(server, "letters"),
+        "lite": sqlite_end(tmp_path / "replica.db"),
+        "duck": duckdb_end(tmp_path / "replica.duckdb"),
+        "words": words_end(tmp_path / "words"),
+    }
+    yard = Yard(tmp_path)
+    yard.tell(1, name="one")
+    yard.spoil()
+    yard.fill(4, 5, size=400_000)
+    yard.tell(6, name="six")
+    yard.configure({name: {**end.settings, "errors": "dead_letter"} for name, end in ends.items()})
+    try:
+        server.execute("SET GLOBAL max_allowed_packet = 131072")  # sessions keep what they began with
+        for _ in range(2):
+            yard.run_to_the_end(code=0)
+    finally:
+        yard.worker.kill(with_tasks=True)
+        server.execute(f"SET GLOBAL max_allowed_packet = {before}")
+    for name in ("lite", "duck", "words"):
+        assert ends[name].rows() == yard.rows, name
+        (letter,) = letters_of(yard, name)
+        assert letter["__connect.errors.offset"] == "1"
+        assert letter["__connect.errors.exception.message"]
+    assert [row[0] for row in ends["shop"].rows()] == [1, 6]
+    letters = letters_of(yard, "shop")
+    assert [each["__connect.errors.offset"] for each in letters] == ["1", "2", "3"]
+    assert "max_allowed_packet is 131072" in letters[1]["__connect.errors.exception.message"]
 
 
 def test_an_index_is_built_anew_while_it_is_loaded_and_searched(tmp_path: Path, opensearch: OpenSearchNode) -> None:
