@@ -25,7 +25,7 @@ TRANSACTION_PAYLOAD = 40
 UNKNOWN = 120
 
 
-def test_an_unknown_kind_of_event_stops_the_task_where_it_stands(
+def test_an_event_that_is_unknown_or_damaged_is_not_passed_by(
     binlog_server: MysqlServer, make_worker: MakeWorker
 ) -> None:
     server = binlog_server
@@ -41,6 +41,14 @@ def test_an_unknown_kind_of_event_stops_the_task_where_it_stands(
         words = stopped(worker)
         assert f"binlog event of the unknown type {UNKNOWN} in {path.name} at {at}" in words
         assert "upgrade Tailrace, or report the type and the server's version" in words
+    with changed(path, at, b"damaged", offset=HEADER):
+        worker.start()
+        wait_for(lambda: "its checksum does not fit" in worker.last_words(), worker, timeout=120)
+        assert re.search(
+            rf"event of type {ROWS[server.flavour]}, \d+ octets, behind {path.name}:\d+, is damaged",
+            worker.last_words(),
+        )
+        assert worker.stop() == 0
         assert (ids(worker), position(worker)) == ([1], before)
     run_to_the_end(worker)
     assert ids(worker) == [1, 2, 3, 4]
