@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tailrace.core.cutter import Cutter, Mapped
+from tailrace.core.told import cut_changes
 from tailrace.event import Change, Table
 from tailrace.schema import UNAVAILABLE
 from tailrace.snapshot.order import Key
@@ -24,13 +25,11 @@ class Captured:
     key: TableKey
     """What the snapshot compares rows by."""
     snapshot: TableSnapshot | None = None
-    cutter: Cutter = field(init=False)
     mapped: Mapped = field(init=False)
     """The same for the core."""
 
     def __post_init__(self) -> None:
-        self.cutter = Cutter(self.map.widths, self.table.key)
-        self.mapped = Mapped(self.table, self.cutter, self)
+        self.mapped = Mapped(self.table, Cutter(self.map.widths, self.table.key), self)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -52,7 +51,7 @@ class Captured:
         if rows.partial or rows.width != len(self.map.types) or len(rows.data) > MOST_ROWS:
             return None
         images = (rows.present, rows.present_after, rows.data)
-        return self.cutter.changes(Change, self.table, rows.op, images, origin, first)
+        return cut_changes(self.mapped, Change, rows.op, images, origin, first)
 
     def keys(self, before: bytes | None, after: bytes | None) -> tuple[Key | None, Key | None]:
         """Return the keys of a row before and after a change, None where there is no row, or no key to be told."""

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from tailrace.core.cutter import take_rows
+from tailrace.core.told import Told, take_rows
 from tailrace.core.transactions import Whole, take_transactions
-from tailrace.event import Change, Event
 from tailrace_mysql import event as binlog
 from tailrace_mysql.gtid import GtidPosition, GtidSet
 from tailrace_mysql.incoming import Incoming
@@ -30,18 +29,18 @@ class Shortcut:
         self._maps = maps
         self._place = place
 
-    def rows(self, transaction: Transaction, events: list[Event], room: tuple[int, int]) -> tuple[int, int]:
+    def rows(self, transaction: Transaction, events: Told, room: tuple[int, int]) -> tuple[int, int]:
         """Tell rows that come next; return about how many bytes they take, and where they end: u32, 0 for nowhere."""
         front = self._incoming.front()
         if not front or front[0][4:5] not in binlog.PLAIN:
             return 0, 0
         origin = transaction.origin_of(self._place)
-        told, size, end = take_rows(front, self._maps.plain, Change, origin, events, *room)
+        told, size, end = take_rows(front, self._maps.plain, origin, events, *room)
         transaction.ordinal += told
         return size, 0 if self._incoming.packed else max(end, 0)
 
     def transactions(
-        self, file: str, executed: Executed | None, events: list[Event], room: tuple[int, int]
+        self, file: str, executed: Executed | None, events: Told, room: tuple[int, int]
     ) -> tuple[Whole, Executed | None]:
         """Tell whole transactions that come next; return what was taken, and what has happened then."""
         front = self._incoming.front()
@@ -53,7 +52,7 @@ class Shortcut:
             return BinlogOrigin(self._place, time=time, file=file, server_id=server_id, gtid=gtid, thread=thread)
 
         named, now = executed is not None, executed
-        whole = take_transactions(front, self._maps.plain[1], Change, origin_of, events, *room, named=named)
+        whole = take_transactions(front, self._maps.plain[1], origin_of, events, *room, named=named)
         for first, second, last in whole.runs:
             if isinstance(now, GtidSet) and isinstance(first, bytes):
                 now = now.with_gtid(uuid_text(first), second, last=last)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from tailrace.core.told import Told
 from tailrace.errors import Fatal
 from tailrace.event import Change, Event
 from tailrace.snapshot.schedule import Snapshot
@@ -123,12 +124,12 @@ class Stream:
         """Take events in, in the order of the binlog."""
         self._incoming.feed(events)
 
-    def take(self, most: int, most_bytes: int) -> tuple[list[Event], int]:
+    def take(self, most: int, most_bytes: int) -> tuple[Sequence[Event], int]:
         """Return the next events, and about how many bytes they take.
 
         None although there are some: the snapshot has to emit rows first, or the rows of a branch have to be fed.
         """
-        events: list[Event] = []
+        events = Told(Change)
         size = 0
         while len(events) < most and size < most_bytes:
             if self._rows is not None:
@@ -146,7 +147,7 @@ class Stream:
             self._handle(event, events)
         return events, size
 
-    def _take_plain(self, events: list[Event], most: int, most_bytes: int) -> int:
+    def _take_plain(self, events: Told, most: int, most_bytes: int) -> int:
         """Tell rows that need no judgement, as many as come next; return about how many bytes they take."""
         transaction, room = self._transaction, (most, most_bytes)
         if transaction is None:
@@ -158,14 +159,14 @@ class Stream:
             self.pos = widened(self.pos, end)
         return size
 
-    def _take_whole(self, events: list[Event], room: tuple[int, int]) -> int:
+    def _take_whole(self, events: Told, room: tuple[int, int]) -> int:
         whole, self.executed = self._shortcut.transactions(self.file, self.executed, events, room)
         if whole.size:
             self.pos, self.commit_time = widened(self.pos, whole.end), whole.time
             self._passed(self.place.rank)
         return whole.size
 
-    def _handle(self, data: bytes, events: list[Event]) -> None:  # noqa: C901 - one case for each kind of event
+    def _handle(self, data: bytes, events: Told) -> None:  # noqa: C901 - one case for each kind of event
         event = binlog.decode(data, self.file)
         if self.branches.awaited is not None:
             self._on_branch(event)
@@ -281,7 +282,7 @@ class Stream:
         self._transaction = None
         self._maps.clear()
 
-    def _on_query(self, query: binlog.Query, start: BinlogPlace, events: list[Event]) -> None:  # noqa: C901 - as above
+    def _on_query(self, query: binlog.Query, start: BinlogPlace, events: Told) -> None:  # noqa: C901 - as above
         said = sentence(query.text)
         transaction = self._current(start)
         transaction.thread = transaction.thread or query.thread
@@ -312,7 +313,7 @@ class Stream:
         if self._transaction is not None and not transaction.begun and self.branches.awaited is None:
             self._commit()
 
-    def _on_statement(self, query: binlog.Query, transaction: Transaction, events: list[Event]) -> None:
+    def _on_statement(self, query: binlog.Query, transaction: Transaction, events: Told) -> None:
         """Follow DDL; it counts as one change where it is a part of a transaction."""
         if transaction.begun:
             transaction.ordinal += 1
@@ -390,7 +391,7 @@ class Stream:
         transaction.ordinal += rows.next
         self._rows = rows if rows.left else None
 
-    def _tell_rows(self, events: list[Event], most: int) -> bool:
+    def _tell_rows(self, events: Told, most: int) -> bool:
         """Tell rows of the event under way; False: the next one has to wait."""
         rows, transaction = self._rows, self._transaction
         assert rows is not None and transaction is not None

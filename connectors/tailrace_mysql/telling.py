@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tailrace.core.told import Told
 from tailrace.errors import Fatal
-from tailrace.event import Change, Event
+from tailrace.event import Change
 from tailrace.schema import UNAVAILABLE
 from tailrace.snapshot.gate import Gate
 from tailrace.snapshot.order import Key
@@ -52,7 +53,7 @@ class Teller:
         self._gate = Gate[Captured](snapshot, lambda _: self._keys_ahead())
         self._rows: RowsUnderWay | None = None
 
-    def tell(self, rows: RowsUnderWay, origin: BinlogOrigin, events: list[Event], most: int) -> int:
+    def tell(self, rows: RowsUnderWay, origin: BinlogOrigin, events: Told, most: int) -> int:
         """Append changes until there are `most` events; return how many rows were done. Fewer: the next has to wait."""
         begin = rows.next
         if rows.changes:
@@ -80,7 +81,7 @@ class Teller:
         if table is not None:
             table.amend(None, None)
 
-    def _told(self, rows: RowsUnderWay, origin: BinlogOrigin, events: list[Event]) -> bool:
+    def _told(self, rows: RowsUnderWay, origin: BinlogOrigin, events: Told) -> bool:
         captured = rows.captured
         old, new = rows.images[rows.next]
         at = mark(rows.pos, rows.next)

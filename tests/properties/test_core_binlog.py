@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tailrace.core.cutter import Cutter, Mapped, take_rows
+from tailrace.core.cutter import Cutter, Mapped
 from tailrace.core.events import cut_events
+from tailrace.core.told import Told, cut_changes, take_rows
 from tailrace.event import Change, Event, Table
 from tailrace.schema import UNAVAILABLE
 from tailrace_mysql.event import decode
@@ -107,22 +108,22 @@ def test_rows_are_cut_into_the_same_changes(
     except ValueError:
         expected = None
     origin = Spot()
-    cut = Cutter(widths, key).changes(Change, table, op, (present, after, data), origin, 7)
+    cut = cut_changes(Mapped(table, Cutter(widths, key)), Change, op, (present, after, data), origin, 7)
     told = None if cut is None else [(c.op, c.before_wire, c.after_wire, c.at, c.moved) for c in cut]
     assert told == expected
     assert all(change.origin is origin and change.table is table for change in cut or ())
 
 
 def test_what_is_not_there_moves_nothing() -> None:
-    cutter = Cutter((4, -1), (0,))
+    mapped = Mapped(object(), Cutter((4, -1), (0,)))
     images = (b"\x03", b"\x02", b"\x00" + pack("<I", 1) + b"\x01a" + b"\x00\x01b")
-    (change,) = cutter.changes(Change, None, "u", images, None, 1) or []
+    (change,) = cut_changes(mapped, Change, "u", images, None, 1) or []
     assert (change.moved, UNAVAILABLE in BinlogRow("a.t", (4, -1)).cells(change.after_wire or b"")) == (False, True)
 
 
 @pytest.mark.parametrize("images", [(b"", b"", b""), (b"\x01", b"\x01\x02", b"\x00"), (b"\x01", b"\x01", b"\x00")])
 def test_what_cannot_be_cut_is_left_to_python(images: tuple[bytes, bytes, bytes]) -> None:
-    assert Cutter((4,), ()).changes(Change, None, "u", images, None, 1) is None
+    assert cut_changes(Mapped(object(), Cutter((4,), ())), Change, "u", images, None, 1) is None
 
 
 def test_no_cutter_is_made_of_nonsense() -> None:
@@ -146,6 +147,11 @@ def table_map(number: int, body: bytes, *, end: int, flags: int = 0) -> bytes:
     return pack("<IBIIIH", 1, 19, 7, 27 + len(body) + 4, end, flags) + number.to_bytes(6, "little") + b"\1\0" + body
 
 
+def shown_of(change: Event) -> tuple[object, ...]:
+    assert isinstance(change, Change)
+    return change.table, change.op, change.before_wire, change.after_wire, change.origin, change.at, change.moved
+
+
 @settings(max_examples=200, deadline=None)
 @given(rows_events(), st.booleans())
 def test_events_are_taken_as_python_reads_them(
@@ -157,31 +163,31 @@ def test_events_are_taken_as_python_reads_them(
     read = decode(data)
     assert isinstance(read, Rows)
     assert (read.op, read.width, read.present, read.present_after, read.data) == (op, len(columns), *images)
-    expected = cutter.changes(Change, table, op, images, origin, mark(read.header.start_pos, 0))
+    mapped = Mapped(table, cutter)
+    expected = cut_changes(mapped, Change, op, images, origin, mark(read.header.start_pos, 0))
     other = rows_event(6, op, len(columns), images, v2=v2, end=900)
     named = table_map(5, b"goods", end=950)
-    backlog, told = deque([other, named, data, b"what python knows"]), list[Change]()
-    mapped = Mapped(table, cutter)
+    backlog, told = deque([other, named, data, b"what python knows"]), Told(Change)
     maps = {6: Mapped(None, cutter)}, {b"goods": mapped}
-    taken = take_rows(backlog, maps, Change, origin, told, 10**6, 10**6)
+    taken = take_rows(backlog, maps, origin, told, 10**6, 10**6)
     assert maps[0][5] is mapped
     before = len(other) + len(named)
     if expected is None:
-        assert (list(backlog), told, taken) == ([data, b"what python knows"], [], (0, before, 950))
+        assert (list(backlog), list(told), taken) == ([data, b"what python knows"], [], (0, before, 950))
         return
     assert (list(backlog), taken) == ([b"what python knows"], (len(told), before + len(data), 1000))
-    shown = [(c.table, c.op, c.before_wire, c.after_wire, c.origin, c.at, c.moved) for c in told]
-    assert shown == [(c.table, c.op, c.before_wire, c.after_wire, c.origin, c.at, c.moved) for c in expected]
+    shown = [shown_of(change) for change in told]
+    assert shown == [shown_of(change) for change in expected]
 
 
 def test_no_event_is_taken_of_an_unknown_table_or_width_or_beyond_the_bounds() -> None:
     images = (b"\x01", b"", b"\0" + pack("<I", 1))
     events = [rows_event(5, "c", width, images, v2=True, end=100) for width in (1, 1, 2)]
-    backlog, told = deque(events), list[Change]()
+    backlog, told = deque(events), Told(Change)
     known = {5: Mapped(object(), Cutter((4,), (0,)))}, dict[bytes, Mapped]()
-    assert take_rows(backlog, ({}, {}), Change, None, told, 9, 10**6) == (0, 0, -1)
-    assert take_rows(backlog, known, Change, None, told, 1, 10**6) == (1, len(events[0]), 100)
-    assert take_rows(backlog, known, Change, None, told, 9, 10**6) == (1, len(events[1]), 100)
+    assert take_rows(backlog, ({}, {}), None, told, 9, 10**6) == (0, 0, -1)
+    assert take_rows(backlog, known, None, told, 1, 10**6) == (1, len(events[0]), 100)
+    assert take_rows(backlog, known, None, told, 9, 10**6) == (1, len(events[1]), 100)
     assert list(backlog) == [events[2]]
 
 
@@ -230,5 +236,5 @@ def test_table_maps_that_are_unknown_or_in_no_file_are_left_to_python() -> None:
     strange = [table_map(5, b"other", end=9), table_map(5, b"goods", end=9, flags=0x20), table_map(5, b"", end=9)[:-1]]
     for event in strange:
         backlog = deque([event])
-        assert take_rows(backlog, known, Change, None, [], 9, 10**6) == (0, 0, -1)
+        assert take_rows(backlog, known, None, Told(Change), 9, 10**6) == (0, 0, -1)
         assert (list(backlog), known[0]) == ([event], {})

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tailrace.core.told import Told
 from tailrace.core.transactions import Whole
 from tailrace.errors import TailraceError
 from tailrace.event import Change, Event, Table
@@ -187,7 +188,7 @@ def test_plain_transactions_are_taken_whole(monkeypatch: pytest.MonkeyPatch) -> 
     handled: list[bytes] = []
     handle = Stream._handle
 
-    def noted(stream: Stream, data: bytes, events: list[Event]) -> None:
+    def noted(stream: Stream, data: bytes, events: Told) -> None:
         handled.append(data)
         handle(stream, data, events)
 

@@ -1,5 +1,12 @@
 """Rows of MySQL's binlog. See cutter.pyx."""
 
+from tailrace.core.output cimport Output
+
+
+cdef struct Spot:
+    Py_ssize_t middle  # where a row ends or, of an update, the row before it,
+    Py_ssize_t end  # and where the row after it ends
+
 
 cdef class Cutter:
     cdef int count
@@ -8,12 +15,16 @@ cdef class Cutter:
     cdef unsigned char* keys  # 1 for those of the key
 
     cdef bint cut(
-        self, type kind, table, str op, tuple bits, bytes data, Py_ssize_t start, origin, at, list changes
+        self, const unsigned char* present, const unsigned char* present_after, const unsigned char* data,
+        Py_ssize_t start, Py_ssize_t size, Output spots,
     ) except -1
     cdef Py_ssize_t end(
         self, const unsigned char* present, const unsigned char* data, Py_ssize_t at, Py_ssize_t size
     ) noexcept
-    cdef bint moves(self, bytes before, bytes after) except -1
+    cdef bint moves(
+        self, const unsigned char* old, const unsigned char* old_image, const unsigned char* new,
+        const unsigned char* new_image,
+    ) noexcept
     cdef Py_ssize_t cell_size(
         self, int index, const unsigned char* present, const unsigned char* nulls, int* bit, const unsigned char* cell
     ) noexcept
@@ -23,10 +34,6 @@ cdef class Mapped:
     cdef readonly object owner
     cdef object table
     cdef Cutter cutter
-
-
-cdef bint take_map(bytes event, dict tables, dict bodies) except -1
-cdef bint take_event(bytes event, dict tables, type kind, origin, list events, Py_ssize_t most) except -1
 
 
 cdef inline unsigned long long number_of(const unsigned char* octets, int size) noexcept:

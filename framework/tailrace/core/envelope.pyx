@@ -14,10 +14,12 @@ plan declines; its caller does that one in Python, hands over its records, and l
 
 from tailrace.core.block cimport Blocks, Topic
 from tailrace.core.change cimport ChangeFields
+from tailrace.core.cutter cimport Spot
 from tailrace.core.output cimport Output
-from tailrace.core.row cimport RowPlan
+from tailrace.core.row cimport BINLOG, RowPlan
 from tailrace.core.rows cimport RowChanges
 from tailrace.core.source cimport SourcePlan
+from tailrace.core.told cimport RowsEvent, Told
 
 from tailrace.errors import BadRecord
 
@@ -58,6 +60,8 @@ cdef class Encoder:
     cdef Output headers
     cdef Output stamps
     cdef long long now_ms
+    cdef object table  # the one that `plan` is for, while a batch is encoded
+    cdef TablePlan plan
 
     def __cinit__(self, partitions):
         self.blocks = Blocks(partitions)
@@ -84,27 +88,92 @@ cdef class Encoder:
         """
         if isinstance(events, RowChanges):
             return self.encode_rows(<RowChanges>events, first, plans)
+        if isinstance(events, Told):
+            return self.encode_told(<Told>events, first, plans)
         cdef Py_ssize_t index, count = len(events)
-        cdef object table = None
-        cdef TablePlan plan = None
-        cdef ChangeFields change
+        self.table = None
         for index in range(first, count):
-            event = events[index]
-            if not isinstance(event, ChangeFields):
-                return index
-            change = <ChangeFields>event
-            if change.table is not table:
-                table = change.table
-                plan = plans.get(table)
-                if plan is None:
-                    return index
-                self.know_topic(plan, table)
-            try:
-                if change.moved or not self.change(plan, change, change.op, change.before_wire, change.after_wire):
-                    return index
-            except BadRecord:  # the caller's own attempt will say where and why
+            if not self.one(events[index], plans):
                 return index
         return count
+
+    cdef bint one(self, event, dict plans) except -1:
+        """Encode one event; False, with nothing written, where that is left to the caller."""
+        cdef ChangeFields change
+        if not isinstance(event, ChangeFields):
+            return False
+        change = <ChangeFields>event
+        if change.table is not self.table:
+            self.plan, self.table = plans.get(change.table), change.table
+            if self.plan is not None:
+                self.know_topic(self.plan, change.table)
+        if self.plan is None or change.moved:
+            return False
+        try:
+            return self.change(self.plan, change, change.op, change.before_wire, change.after_wire)
+        except BadRecord:  # the caller's own attempt will say where and why
+            return False
+
+    cdef Py_ssize_t encode_told(self, Told told, Py_ssize_t first, dict plans) except -1:
+        """Do what `encode` does, without a change for each row of the binlog."""
+        cdef Py_ssize_t place = told.place_of(first), index = first, begin
+        self.table = None
+        while index < told.count:
+            piece = told.pieces[place]
+            if type(piece) is RowsEvent:
+                begin = told.begin_of(place)
+                index = begin + self.encode_event(told, <RowsEvent>piece, (index - begin, told.end_of(place) - begin), plans)
+                if index < told.end_of(place):
+                    return index
+            elif not self.one(piece, plans):
+                return index
+            else:
+                index += 1
+            place += 1
+        return index
+
+    cdef Py_ssize_t encode_event(self, Told told, RowsEvent event, (Py_ssize_t, Py_ssize_t) rows, dict plans) except -1:
+        """Encode the rows from one to before another; return which was the first that is left to the caller."""
+        cdef TablePlan plan = plans.get(event.table)
+        cdef Py_ssize_t row = rows[0], start
+        if plan is None or plan.rows.layout != BINLOG or plan.rows.count != event.cutter.count:
+            return row
+        self.know_topic(plan, event.table)
+        start = told.start_of(event, row)
+        try:
+            if not plan.source.knows(event.origin, event.table):
+                return row
+            while row < rows[1]:
+                if not self.image(plan, event, start, told.spot_of(event, row)):
+                    break
+                plan.source.write_steady(event.at + row, self.value)
+                self.finish(plan, <unsigned char>ord(event.op), event.op == "d" and plan.tombstones)
+                start = told.spot_of(event, row).end
+                row += 1
+        except BadRecord:  # as above
+            pass
+        return row
+
+    cdef bint image(self, TablePlan plan, RowsEvent event, Py_ssize_t start, const Spot* spot) except -1:
+        """Write the rows of one change; False where that is left to the caller."""
+        cdef const unsigned char* octets = event.octets
+        cdef const unsigned char* present = octets + event.present
+        cdef const unsigned char* present_after = present
+        cdef bint before = event.op != "c", after = event.op != "d"
+        self.value.size = 0
+        self.value.put_bytes(plan.value_frame)
+        if before and not plan.rows.cut_image(present, octets + start, spot.middle - start, True):
+            return False
+        if before and after:
+            present_after = octets + event.present_after
+            if event.cutter.moves(present, octets + start, present_after, octets + spot.middle):
+                return False
+            start = spot.middle
+        if after and not plan.rows.cut_image(present_after, octets + start, spot.end - start, False):
+            return False
+        if before and after:
+            plan.rows.lend()
+        return self.rows_of(plan.rows, before, after)
 
     cdef Py_ssize_t encode_rows(self, RowChanges changes, Py_ssize_t first, dict plans) except -1:
         """Do what `encode` does, without a change for each row."""
@@ -160,7 +229,8 @@ cdef class Encoder:
                 rows.lend()
         if not self.rows_of(rows, before is not None, after is not None):
             return False
-        return self.finish(plan, change, <unsigned char>ord(op), deletes and plan.tombstones)
+        plan.source.write(change, value)
+        return self.finish(plan, <unsigned char>ord(op), deletes and plan.tombstones)
 
     cdef bint row(
         self, TablePlan plan, ChangeFields pattern, const unsigned char* octets, Py_ssize_t size
@@ -170,14 +240,13 @@ cdef class Encoder:
         self.value.put_bytes(plan.value_frame)
         if not plan.rows.cut(octets, size, False) or not self.rows_of(plan.rows, False, True):
             return False
-        return self.finish(plan, pattern, c"r", False)
+        plan.source.write(pattern, self.value)
+        return self.finish(plan, c"r", False)
 
-    cdef bint finish(self, TablePlan plan, ChangeFields change, unsigned char op, bint tombstone) except -1:
-        """Add what goes with the rows that were written; False where the source block is left to the caller."""
+    cdef bint finish(self, TablePlan plan, unsigned char op, bint tombstone) except -1:
+        """Add what goes with the rows and the source block that were written."""
         cdef Output value = self.value
         self.key_of(plan)
-        if not plan.source.write(change, value):
-            return False
         value.put_byte(0)
         value.put_byte(2)
         value.put_byte(op)

@@ -57,10 +57,15 @@ cdef class RowPlan:
     cdef list unsent  # the names, as JSON, of columns that the row cut last lacks, as far as it is written
 
     cdef bint cut(self, const unsigned char* wire, Py_ssize_t size, bint lending) except -1
+    cdef bint cut_image(
+        self, const unsigned char* present, const unsigned char* image, Py_ssize_t size, bint lending
+    ) except -1
     cdef bint cut_tuple(self, const unsigned char* wire, Py_ssize_t size, Cell* cells, unsigned char value) noexcept
     cdef bint cut_binary_copy(self, const unsigned char* wire, Py_ssize_t size, Cell* cells) noexcept
     cdef bint cut_copy(self, const unsigned char* wire, Py_ssize_t size, Cell* cells, Output plain) except -1
-    cdef bint cut_binlog(self, const unsigned char* wire, Py_ssize_t size, Cell* cells) noexcept
+    cdef bint cut_binlog(
+        self, const unsigned char* present, const unsigned char* nulls, Py_ssize_t size, Cell* cells
+    ) noexcept
     cdef bint cut_text_row(self, const unsigned char* wire, Py_ssize_t size, Cell* cells) noexcept
     cdef void lend(self) noexcept
     cdef bint write_before(self, Output out) except -1

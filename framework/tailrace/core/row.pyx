@@ -130,6 +130,7 @@ cdef class RowPlan:
     cdef bint cut(self, const unsigned char* wire, Py_ssize_t size, bint lending) except -1:
         """Find the cells of a row in its bytes, which must stay where they are; False where they do not fit."""
         cdef Cell* cells = self.lenders if lending else self.cells
+        cdef Py_ssize_t at
         if self.unsent:
             self.unsent.clear()
         if self.layout == TUPLE or self.layout == BINARY_TUPLE:
@@ -137,10 +138,19 @@ cdef class RowPlan:
         if self.layout == BINARY_COPY:
             return self.cut_binary_copy(wire, size, cells)
         if self.layout == BINLOG:
-            return self.cut_binlog(wire, size, cells)
+            at = (self.count + 7) // 8
+            return size >= at and self.cut_binlog(wire, wire + at, size - at, cells)
         if self.layout == TEXT_ROW:
             return self.cut_text_row(wire, size, cells)
         return self.cut_copy(wire, size, cells, self.lent if lending else self.unescaped)
+
+    cdef bint cut_image(
+        self, const unsigned char* present, const unsigned char* image, Py_ssize_t size, bint lending
+    ) except -1:
+        """Do what `cut` does for a row of the binlog whose present bits lie elsewhere, one for each column."""
+        if self.unsent:
+            self.unsent.clear()
+        return self.cut_binlog(present, image, size, self.lenders if lending else self.cells)
 
     cdef bint cut_tuple(self, const unsigned char* wire, Py_ssize_t size, Cell* cells, unsigned char value) noexcept:
         cdef const unsigned char* end = wire + size
@@ -193,20 +203,20 @@ cdef class RowPlan:
             wire += length
         return wire == end
 
-    cdef bint cut_binlog(self, const unsigned char* wire, Py_ssize_t size, Cell* cells) noexcept:
-        cdef Py_ssize_t octets = (self.count + 7) // 8, at, length
-        cdef const unsigned char* nulls = wire + octets
+    cdef bint cut_binlog(
+        self, const unsigned char* present, const unsigned char* nulls, Py_ssize_t size, Cell* cells
+    ) noexcept:
+        cdef const unsigned char* image = nulls
+        cdef Py_ssize_t at, length
         cdef int index, bit = 0, width
-        if size < octets:
-            return False
         for index in range(self.count):
-            bit += wire[index >> 3] >> (index & 7) & 1
-        at = octets + (bit + 7) // 8
+            bit += present[index >> 3] >> (index & 7) & 1
+        at = (bit + 7) // 8
         if size < at:
             return False
         bit = 0
         for index in range(self.count):
-            if not wire[index >> 3] >> (index & 7) & 1:
+            if not present[index >> 3] >> (index & 7) & 1:
                 cells[index].kind = UNSENT_CELL
                 continue
             bit += 1
@@ -218,11 +228,11 @@ cdef class RowPlan:
                 width = <int>-length
                 if size - at < width:
                     return False
-                length = little_endian(wire + at, width)
+                length = little_endian(image + at, width)
                 at += width
             if length > size - at:
                 return False
-            cells[index] = Cell(VALUE_CELL, wire + at, length)
+            cells[index] = Cell(VALUE_CELL, image + at, length)
             at += length
         return at == size
 

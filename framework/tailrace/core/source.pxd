@@ -28,7 +28,9 @@ cdef class SourcePlan:
     cdef Output told
     cdef list texts  # for each mark what stands around the number, or None where it is the number itself
 
-    cdef bint write(self, ChangeFields change, Output out) except -1
-    cdef bint learn(self, ChangeFields change) except -1
+    cdef int write(self, ChangeFields change, Output out) except -1
+    cdef bint knows(self, origin, table) except -1
+    cdef int write_steady(self, long long at, Output out) except -1
+    cdef bint learn(self, origin, table) except -1
     cdef int put_fixed(self, long long at, Output out) except -1
     cdef int put_field(self, int index, value, Output out) except -1

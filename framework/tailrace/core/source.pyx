@@ -32,37 +32,42 @@ cdef class SourcePlan:
         self.told = Output()
         self.texts = []
 
-    cdef bint write(self, ChangeFields change, Output out) except -1:
+    cdef int write(self, ChangeFields change, Output out) except -1:
         """Append the block of a change; raises BadRecord where a value does not fit its field."""
-        origin = change.origin
-        if self.origin is not origin:
-            self.is_steady = self.learn(change)
-            self.origin = origin
         at = change.at
-        if self.is_steady and -BIG < at < BIG:
-            # all rows of a chunk, and of an event of the binlog, have one block
-            if not self.is_told or self.told_at != at:
-                self.told.size = 0
-                self.put_fixed(at, self.told)
-                self.is_told, self.told_at = True, at
-            out.put(self.told.data, self.told.size)
-            return True
-        values = origin.source_block(change)
+        if self.knows(change.origin, change.table) and -BIG < at < BIG:
+            return self.write_steady(at, out)
+        values = change.origin.source_block(change)
         if len(values) != self.count:
             raise BadRecord("source block does not fit its schema")
         cdef int index
         for index in range(self.count):
             self.put_field(index, values[index], out)
-        return True
+        return 0
 
-    cdef bint learn(self, ChangeFields change) except -1:
+    cdef bint knows(self, origin, table) except -1:
+        """Whether `write_steady` can do the blocks of an origin's changes; raises as `write` does."""
+        if self.origin is not origin:
+            self.is_steady = self.learn(origin, table)
+            self.origin = origin
+        return self.is_steady
+
+    cdef int write_steady(self, long long at, Output out) except -1:
+        """Append the block of a change, marked `at`, of the origin that is known."""
+        if not self.is_told or self.told_at != at:  # all rows of a chunk have one block
+            self.told.size = 0
+            self.put_fixed(at, self.told)
+            self.is_told, self.told_at = True, at
+        return out.put(self.told.data, self.told.size)
+
+    cdef bint learn(self, origin, table) except -1:
         """Encode what is the same for all changes of an origin; False where the origin does not tell."""
         self.origin = None  # until all of it is known
         self.is_told = False
-        steady_block = getattr(change.origin, "steady_block", None)
+        steady_block = getattr(origin, "steady_block", None)
         if steady_block is None:
             return False
-        values = steady_block(change.table)
+        values = steady_block(table)
         if len(values) != self.count or sum([type(value) is At for value in values]) > MOST_MARKS:
             return False
         self.fixed.size = 0

@@ -1,10 +1,9 @@
 from collections import deque
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from tailrace.core.cutter import Mapped
-
-_C = TypeVar("_C")
+from tailrace.core.told import Told
 
 Run: TypeAlias = tuple[bytes, int, int] | tuple[int, int, int]
 
@@ -21,9 +20,8 @@ class Whole:
 def take_transactions(
     front: deque[bytes],
     bodies: dict[bytes, Mapped],
-    kind: type[object],
     origin_of: Callable[[int, int, Run, int | None], object],
-    events: list[_C],
+    events: Told,
     most: int,
     most_bytes: int,
     *,

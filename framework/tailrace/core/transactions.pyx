@@ -7,7 +7,8 @@ A transaction with anything else, in another order, of an unknown table, or dama
 whole (`tailrace_mysql.stream`; the formats are drawn in `tailrace_mysql.marker` and `tailrace_mysql.query`).
 """
 
-from tailrace.core.cutter cimport number_of, take_event, take_map
+from tailrace.core.cutter cimport number_of
+from tailrace.core.told cimport Told, take_event, take_map
 
 cdef enum:
     HEADER = 19
@@ -48,8 +49,8 @@ cdef class Whole:
 
 
 def take_transactions(
-    front, dict bodies not None, type kind not None, origin_of, list events not None, Py_ssize_t most,
-    Py_ssize_t most_bytes, *, bint named,
+    front, dict bodies not None, origin_of, Told events not None, Py_ssize_t most, Py_ssize_t most_bytes, *,
+    bint named,
 ):
     """Move whole transactions from `front`, a deque of events, into `events`, as changes; return what they were.
 
@@ -75,11 +76,11 @@ def take_transactions(
             break
         transaction.append(event)
         if type_ == XID:
-            if not take_transaction(whole, transaction, bodies, kind, origin_of, events, most):
+            if not take_transaction(whole, transaction, bodies, origin_of, events, most):
                 break
             taken += len(transaction)
             transaction = []
-            if len(events) >= most or whole.size >= most_bytes:
+            if events.count >= most or whole.size >= most_bytes:
                 break
     while taken > 0:
         front.popleft()
@@ -96,13 +97,13 @@ cdef inline unsigned char kind_of(bytes event) noexcept:
 
 
 cdef bint take_transaction(
-    Whole whole, list transaction, dict bodies, type kind, origin_of, list events, Py_ssize_t most
+    Whole whole, list transaction, dict bodies, origin_of, Told events, Py_ssize_t most
 ) except -1:
     """Append the changes of one transaction; False, with nothing appended, where it is left to Python."""
     cdef bytes event = transaction[0]
     cdef bint mysql = kind_of(event) == GTID
     cdef unsigned long long time = 0
-    cdef Py_ssize_t before = len(events), first = 2 if mysql else 1, index, size = 0
+    cdef Py_ssize_t before = len(events.pieces), first = 2 if mysql else 1, index, size = 0
     cdef dict tables = {}
     thread = None
     if len(transaction) <= first or len(<bytes>transaction[len(transaction) - 1]) < HEADER + 8:
@@ -117,8 +118,8 @@ cdef bint take_transaction(
     origin = origin_of(time, number_of(<const unsigned char*>event + 5, 4), run, thread)
     for index in range(first, len(transaction) - 1):
         event = transaction[index]
-        if not take_map(event, tables, bodies) and not take_event(event, tables, kind, origin, events, most):
-            del events[before:]
+        if not take_map(event, tables, bodies) and not take_event(event, tables, origin, events, most):
+            events.cut_off(before)
             return False
     for event in transaction:
         size += len(event)

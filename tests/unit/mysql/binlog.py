@@ -14,11 +14,12 @@ def event(kind: int, body: bytes, *, end_pos: int = 1000, timestamp: int = 1_700
 
 
 def rows_body(
-    columns: int, images: bytes, *, present: bytes, after: bytes = b"", flags: int = 1, v2: bool = True
+    columns: int, images: bytes, *, present: bytes, after: bytes = b"", flags: int = 1, v2: bool = True, table: int = 5
 ) -> bytes:
-    """Return the body of a rows event of table 5."""
+    """Return the body of a rows event."""
     extra = struct.pack("<H", 2) if v2 else b""
-    return (5).to_bytes(6, "little") + struct.pack("<H", flags) + extra + bytes((columns,)) + present + after + images
+    head = table.to_bytes(6, "little") + struct.pack("<H", flags) + extra
+    return head + bytes((columns,)) + present + after + images
 
 
 def table_body(types: bytes, metas: bytes, nulls: bytes, *fields: tuple[int, bytes]) -> bytes:
