@@ -110,7 +110,7 @@ _UNKNOWN = (
 )
 
 
-PLAIN = frozenset(bytes((kind,)) for kind in (19, 23, 24, 25, 30, 31, 32))
+PLAIN = frozenset(bytes((kind,)) for kind in (19, 23, 24, 25, 30, 31, 32, 166, 167, 168, 169, 170, 171))
 """Table maps and rows, which the compiled core reads: the octet behind an event's time."""
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+import zstandard
+
 from tailrace.core.told import Told, take_rows
 from tailrace.core.transactions import Whole, take_transactions
 from tailrace_mysql import event as binlog
@@ -15,6 +17,7 @@ from tailrace_mysql.incoming import Incoming
 from tailrace_mysql.maps import TableMaps
 from tailrace_mysql.marker import uuid_text
 from tailrace_mysql.origin import BinlogOrigin, Place
+from tailrace_mysql.place import BinlogPlace, widened
 from tailrace_mysql.transaction import Executed, Transaction
 
 Run: TypeAlias = tuple[bytes, int, int] | tuple[int, int, int]
@@ -28,6 +31,7 @@ class Shortcut:
         self._incoming = incoming
         self._maps = maps
         self._place = place
+        self._decompressor = zstandard.ZstdDecompressor()
 
     def rows(self, transaction: Transaction, events: Told, room: tuple[int, int]) -> tuple[int, int]:
         """Tell rows that come next; return about how many bytes they take, and where they end: u32, 0 for nowhere."""
@@ -40,25 +44,38 @@ class Shortcut:
         return size, 0 if self._incoming.packed else max(end, 0)
 
     def transactions(
-        self, file: str, executed: Executed | None, events: Told, room: tuple[int, int]
+        self, here: BinlogPlace, executed: Executed | None, events: Told, room: tuple[int, int]
     ) -> tuple[Whole, Executed | None]:
-        """Tell whole transactions that come next; return what was taken, and what has happened then."""
+        """Tell whole transactions that begin `here`; return what was taken, and what has happened then."""
         front = self._incoming.front()
         if self._incoming.packed:
             return Whole(), executed
 
-        def origin_of(time: int, server_id: int, run: Run, thread: int | None) -> BinlogOrigin:
+        def origin_of(
+            time: int, server_id: int, run: Run, thread: int | None, packed: tuple[int, int] | None
+        ) -> BinlogOrigin:
             gtid = "" if executed is None else _name(run)
-            return BinlogOrigin(self._place, time=time, file=file, server_id=server_id, gtid=gtid, thread=thread)
+            pos = None if packed is None else widened(here.pos, packed[0]) - packed[1]
+            return BinlogOrigin(
+                self._place, time=time, file=here.file, server_id=server_id, gtid=gtid, thread=thread, pos=pos
+            )
 
         named, now = executed is not None, executed
-        whole = take_transactions(front, self._maps.plain[1], origin_of, events, *room, named=named)
+        whole = take_transactions(
+            front, self._maps.plain[1], origin_of, events, *room, named=named, decompress=self._decompress
+        )
         for first, second, last in whole.runs:
             if isinstance(now, GtidSet) and isinstance(first, bytes):
                 now = now.with_gtid(uuid_text(first), second, last=last)
             elif isinstance(now, GtidPosition) and isinstance(first, int):
                 now = now.with_gtid(first, second, last)
         return whole, now
+
+    def _decompress(self, octets: bytes, size: int) -> bytes | None:
+        try:
+            return self._decompressor.decompress(octets, max_output_size=size)
+        except zstandard.ZstdError:  # the stream will say what is wrong
+            return None
 
 
 def _name(run: Run) -> str:

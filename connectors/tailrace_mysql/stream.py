@@ -108,9 +108,8 @@ class Stream:
         branches, gtids = self.branches.prepared, str(self.executed or "")
         if (transaction := self._transaction) is not None:
             start, ordinal = transaction.start, transaction.handed_out
-            return StreamPosition(
-                start.file, start.pos, gtids, transaction.gtid if ordinal else "", ordinal or None, branches
-            )
+            gtid = transaction.gtid if ordinal else ""
+            return StreamPosition(start.file, start.pos, gtids, gtid, ordinal or None, branches)
         here = self._here()
         return self._interrupted or StreamPosition(here.file, here.pos, gtids, branches=branches)
 
@@ -155,12 +154,12 @@ class Stream:
         if transaction.branch or transaction.ordinal < transaction.skip:
             return 0
         size, end = self._shortcut.rows(transaction, events, room)
-        if end:
-            self.pos = widened(self.pos, end)
+        self.pos = widened(self.pos, end) if end else self.pos
         return size
 
     def _take_whole(self, events: Told, room: tuple[int, int]) -> int:
-        whole, self.executed = self._shortcut.transactions(self.file, self.executed, events, room)
+        here = BinlogPlace(self.file, self.pos)
+        whole, self.executed = self._shortcut.transactions(here, self.executed, events, room)
         if whole.size:
             self.pos, self.commit_time = widened(self.pos, whole.end), whole.time
             self._passed(self.place.rank)
@@ -238,8 +237,7 @@ class Stream:
         if isinstance(event, binlog.MariadbGtid):
             transaction.standalone, transaction.begun = event.standalone, not event.standalone
             transaction.thread = event.thread
-            if event.prepared:
-                transaction.branch = str(event.branch)
+            transaction.branch = str(event.branch) if event.prepared else ""
         elif gtid:
             transaction.time = event.originally_committed or seconds
         self._enter(transaction)

@@ -36,5 +36,10 @@ cdef class Told:
     cdef ChangeFields change_of(self, RowsEvent event, Py_ssize_t row)
 
 
+cdef inline bint is_rows(int type_) noexcept:
+    """Whether events of a type have rows, as they are or deflated."""
+    return 23 <= type_ <= 25 or 30 <= type_ <= 32 or 166 <= type_ <= 171
+
+
 cdef bint take_map(bytes event, dict tables, dict bodies) except -1
 cdef bint take_event(bytes event, dict tables, origin, Told events, Py_ssize_t most) except -1

@@ -2,7 +2,7 @@
 
     event   => timestamp u32 · type u8 · server id u32 · size u32 · end position u32 · flags u16 · table id u48 ·
                flags u16 · [v2: size of the extra data u16 · extra data] · columns lenenc · present bits ·
-               [update: present bits after] · images
+               [update: present bits after] · images, which MariaDB may deflate
     images  => image* or, of an update, (image before, image after)*
     wire    => present bits, one for each column · image
 
@@ -19,11 +19,14 @@ from tailrace.core.change cimport ChangeFields, new_change
 from tailrace.core.cutter cimport Cutter, Mapped, Spot, number_of
 from tailrace.core.output cimport Output
 
+from zlib import decompressobj, error as ZlibError
+
 cdef enum:
     HEADER = 19
     TABLE_MAP = 19
     ARTIFICIAL = 0x20  # a flag: the event is in no file
     LARGEST = 1 << 18  # octets of an event: the rows of a larger one are told bit by bit
+    LARGEST_INFLATED = 1 << 20
 
 
 @cython.freelist(64)
@@ -184,8 +187,11 @@ cdef bint take_event(bytes event, dict tables, origin, Told events, Py_ssize_t m
     cdef int type_ = octets[4] if size >= HEADER + 10 else 0
     cdef Mapped mapped
     cdef RowsEvent rows
-    if not (23 <= type_ <= 25 or 30 <= type_ <= 32) or size > LARGEST:
+    cdef bint deflated = type_ > 165
+    if not is_rows(type_) or size > LARGEST:
         return False
+    if deflated:
+        type_ -= 143 if type_ <= 168 else 139
     found = tables.get(number_of(octets + HEADER, 6))
     if found is None:
         return False
@@ -202,12 +208,40 @@ cdef bint take_event(bytes event, dict tables, origin, Told events, Py_ssize_t m
     rows = rows_event(mapped, "c" if type_ == 23 else "u" if type_ == 24 else "d", event, at + 1)
     if rows.start > size:
         return False
+    if deflated and not inflate(rows):
+        return False
     rows.origin = origin
     rows.at = <long long>((number_of(octets + 13, 4) - number_of(octets + 9, 4)) & 0xFFFFFFFF) << 24
     if events.put_rows(rows) and events.count <= most:
         return True
     events.cut_off(before)
     return False
+
+
+cdef bint inflate(RowsEvent rows) except -1:
+    """Put what its images were deflated from in their place; False where that is left to Python."""
+    cdef bytes event = rows.octets, images
+    cdef const unsigned char* octets = event
+    cdef Py_ssize_t at = rows.start, size = 0, end
+    if at >= len(event) or octets[at] & 0xF0 != 0x80 or len(event) - at <= octets[at] & 7:
+        return False
+    end = at + 1 + (octets[at] & 7)
+    for at in range(at + 1, end):
+        size = size << 8 | octets[at]
+        if size > LARGEST_INFLATED:
+            return False
+    try:
+        images = decompressobj().decompress(event[end:], size + 1)
+    except ZlibError:  # Python will meet it, too
+        return False
+    if len(images) != size:
+        return False
+    rows.octets = event[rows.present : rows.start] + images
+    rows.start -= rows.present
+    if rows.present_after >= 0:
+        rows.present_after -= rows.present
+    rows.present = 0
+    return True
 
 
 cdef RowsEvent rows_event(Mapped mapped, str op, bytes octets, Py_ssize_t present):

@@ -20,10 +20,11 @@ class Whole:
 def take_transactions(
     front: deque[bytes],
     bodies: dict[bytes, Mapped],
-    origin_of: Callable[[int, int, Run, int | None], object],
+    origin_of: Callable[[int, int, Run, int | None, tuple[int, int] | None], object],
     events: Told,
     most: int,
     most_bytes: int,
     *,
     named: bool,
+    decompress: Callable[[bytes, int], bytes | None],
 ) -> Whole: ...
