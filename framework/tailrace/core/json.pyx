@@ -13,7 +13,6 @@ Opaque values, numbers that are printed with an exponent, and whatever is malfor
 
 from cpython.conversion cimport PyOS_double_to_string
 from cpython.mem cimport PyMem_Free
-from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memmove, strlen
 
 from tailrace.core.cell cimport is_utf8
@@ -76,17 +75,24 @@ cdef bint write_literal(unsigned char literal, Output out) except -1:
 
 cdef bint write_integer(Document* document, int kind, Py_ssize_t at, Output out) except -1:
     """Types 5 to 10 are signed and unsigned in turn, of 2, 4 and 8 octets."""
-    cdef int size = 2 << ((kind - 5) >> 1), free = 64 - 8 * size
+    cdef int size = 2 << ((kind - 5) >> 1), free = 64 - 8 * size, start = LONGEST_INTEGER
     cdef unsigned long long number
-    cdef char[LONGEST_INTEGER] digits
+    cdef unsigned char[LONGEST_INTEGER] digits
+    cdef bint negative
     if document.size - at < size:
         return False
     number = number_at(document, at, size)
-    if kind & 1:
-        size = snprintf(digits, LONGEST_INTEGER, b"%lld", <long long>(number << free) >> free)
-    else:
-        size = snprintf(digits, LONGEST_INTEGER, b"%llu", number)
-    out.put(<const unsigned char*>digits, size)
+    negative = (kind & 1) != 0 and (number >> (8 * size - 1)) != 0
+    if negative:
+        number = 0 - <unsigned long long>(<long long>(number << free) >> free)
+    while number or start == LONGEST_INTEGER:
+        start -= 1
+        digits[start] = <unsigned char>(c'0' + number % 10)
+        number //= 10
+    if negative:
+        start -= 1
+        digits[start] = c'-'
+    out.put(digits + start, LONGEST_INTEGER - start)
     return True
 
 
