@@ -111,7 +111,7 @@ def test_a_worker_that_is_cut_off_from_kafka_stops_its_tasks_before_others_have_
     crew.wait(lambda: len(cut.processes()) < keeper_and_task, "its task ends", timeout=60.0)
     ended = time.monotonic()
     crew.wait(lambda: crew.owners().get(task, cut.pid) != cut.pid, "it moves", timeout=60.0)
-    assert ended - started < SESSION + 5.0
+    assert ended - started < SESSION + 40.0
     crew.wait_flowing(task)
 
     proxy.resume()

@@ -10,9 +10,11 @@ from typing import Literal, Protocol, Self
 from crash.dialect import Dialect, PostgresDialect
 from crash.history import History, last_version, load_history
 from crash.tables import TABLES, CrashTable, create_tables
+from servers.postgres import UNSYNCED
 from tailrace.demo.postgres import PostgresServer
 
 SERVER_SETTINGS = {
+    **UNSYNCED,
     "deadlock_timeout": "200ms",
     "wal_sender_timeout": "10s",
     # Commits of long transactions and big ones have to spill on the server too.

@@ -18,7 +18,7 @@ from servers.postgres import require
 
 @pytest.mark.slow
 @pytest.mark.postgres
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_an_archive_has_every_change_once_under_blows(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
     plan = Plan(kills=12, restarts=1, cuts=1, freezes=1, stops=1, seconds=15)

@@ -22,7 +22,7 @@ from servers.postgres import require
 
 @pytest.mark.slow
 @pytest.mark.postgres
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("version", [15, 18], ids=["pg15", "pg18"])
 def test_nothing_is_lost_or_told_twice_under_blows(version: int, tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
@@ -41,7 +41,7 @@ def test_nothing_is_lost_or_told_twice_under_blows(version: int, tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.mysql
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("flavour", mysql.FLAVOURS)
 def test_nothing_of_a_binlog_is_lost_or_told_twice_under_blows(flavour: Flavour, tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
@@ -62,7 +62,7 @@ def test_nothing_of_a_binlog_is_lost_or_told_twice_under_blows(flavour: Flavour,
 @pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.kafka
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_nothing_is_lost_or_told_twice_in_kafka_under_blows(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
     plan = Plan(kills=5, restarts=1, cuts=1, freezes=2, stops=1, broker_blows=5, seconds=25)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Callable
+from typing import Any
 
-import psycopg
 import pytest
 
 from crash.user import MakeWorker, ids, run_to_the_end, tail, tailrace, told, topic, wait_for
-from crash.worker import CONNECTOR, TAILRACE
-from servers.postgres import StartPostgres
+from crash.worker import CONNECTOR, TAILRACE, Worker
+from servers.postgres import StartPostgres, drop_slots
 from tailrace.demo.postgres import PostgresServer
 
 SEGMENT = f"topics/{CONNECTOR}.public.orders-0/00000000000000000000.log"
@@ -162,16 +161,17 @@ def test_a_database_that_is_away_is_waited_for(server: PostgresServer, make_work
     worker.start()
     wait_for(lambda: (worker.log_path / SEGMENT).exists() and len(told(worker)) == 3, worker)
     server.stop()
-    time.sleep(3)
-    status = json.loads(tailrace("status", str(worker.config), "--json").stdout)
-    (task,) = status["tasks"]
-    assert task["state"] == "RESTARTING"
-    assert task["error"]["message"]
+    wait_for(lambda: (task := _task(worker))["state"] == "RESTARTING" and task["error"]["message"], worker)
     server.start()
     insert(server, 4, 5)
     wait_for(lambda: len(told(worker)) == 5, worker)
     assert ids(worker) == [1, 2, 3, 4, 5]
     assert worker.stop() == 0
+
+
+def _task(worker: Worker) -> Any:
+    (task,) = json.loads(tailrace("status", str(worker.config), "--json").stdout)["tasks"]
+    return task
 
 
 def test_a_second_worker_on_the_same_log_is_refused(server: PostgresServer, make_worker: MakeWorker) -> None:
@@ -190,14 +190,7 @@ def test_a_slot_that_is_gone_is_told_with_the_choices(server: PostgresServer, ma
     insert(server, 1, 3)
     run_to_the_end(worker)
     with server.connect() as connection:
-        drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
-        for _ in range(50):
-            try:
-                connection.execute(drop)
-            except psycopg.errors.ObjectInUse:
-                time.sleep(0.1)
-            else:
-                break
+        drop_slots(connection, "postgres")
     insert(server, 4, 5)
     worker.start()
     assert worker.wait(timeout=60) == 3

@@ -25,7 +25,7 @@ from crash.side import PostgresSide, Side
 from crash.tables import SCHEMA, TABLES, CrashTable, content_array
 from crash.worker import CONNECTOR, Worker
 from crash.workload import Pace, Workload
-from servers.postgres import require
+from servers.postgres import UNSYNCED, require
 from servers.proxy import TcpProxy
 from tailrace.codec.decoder import Decoder, row_change
 from tailrace.demo.postgres import PostgresServer
@@ -46,11 +46,11 @@ class Destination:
 
 @pytest.mark.slow
 @pytest.mark.postgres
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_replicas_are_the_source_after_all_blows(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
     plan = Plan(kills=10, restarts=3, cuts=4, freezes=2, stops=1, seconds=20)
-    with PostgresSide(require(15)) as source, PostgresServer(require(18)) as destination:
+    with PostgresSide(require(15)) as source, PostgresServer(require(18), settings=UNSYNCED) as destination:
         source.create_tables()
         workload = Workload(source.url, seed, Pace(writers=3, pause=0.03, prefill=0.2, truncate_every=40))
         workload.prefill()

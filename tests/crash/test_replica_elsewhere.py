@@ -38,7 +38,7 @@ class Destination:
 @pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.mysql
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_replicas_in_mysql_and_duckdb_are_the_source_after_all_blows(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
     plan = Plan(kills=8, restarts=2, cuts=4, freezes=2, stops=1, seconds=15)

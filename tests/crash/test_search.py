@@ -34,7 +34,7 @@ SECONDS = int(os.environ.get("CRASH_SEARCH_SECONDS", "15"))
 @pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.opensearch
-@pytest.mark.timeout(600 + 3 * SECONDS)
+@pytest.mark.timeout(900 + 3 * SECONDS)
 def test_indexes_hold_what_the_source_holds_after_all_blows(tmp_path: Path) -> None:
     seed = int(os.environ.get("CRASH_SEARCH_SEED", random.SystemRandom().randrange(10**6)))
     times = max(SECONDS // 15, 1)

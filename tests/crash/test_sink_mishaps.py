@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.mysql,
     pytest.mark.opensearch,
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
 ]
 
 LIMIT = 1

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,7 +15,7 @@ from crash.chaos import Chaos, Plan
 from crash.history import last_version, load_history
 from crash.place import FolderPlace
 from crash.side import PostgresSide
-from crash.tables import BULK_KEYS, SCHEMA, TABLES, create_tables
+from crash.tables import BULK_KEYS, SCHEMA, TABLES, CrashTable, create_tables
 from crash.worker import Worker
 from crash.workload import Pace, Workload
 from servers.postgres import Database
@@ -29,19 +30,26 @@ def test_the_journal_holds_what_the_tables_hold_after_concurrent_writers(postgre
         workload.prefill()
         workload.start()
         workload.bulk(3000)
-        time.sleep(4)
+        deadline = time.monotonic() + 120
+        while not all(_all_was_done(connection, table) for table in TABLES) and time.monotonic() < deadline:
+            time.sleep(0.5)
         workload.stop()
         for table in TABLES:
             history = load_history(connection, table)
             assert history.contradictions() == [], f"seed {workload.seed}"
             assert history.rows or history.twins or table.truncated
-            ops = {entry.op for entries in history.entries.values() for entry in entries}
-            # A table that is emptied all the time may happen to see no delete.
-            assert ops >= {"c", "t"} if table.truncated else ops == (set("cud") if table.versioned else set())
+            assert _all_was_done(connection, table), table.name
         assert last_version(connection) > 3000
         bulk = connection.execute(f"SELECT count(*) FROM {SCHEMA}.accounts WHERE id >= {BULK_KEYS}").fetchone()
     assert bulk == (3000,)
     assert {"committed", "rolled_back", "savepoints_rolled_back"} <= set(workload.counts)
+
+
+def _all_was_done(connection: psycopg.Connection[tuple[Any, ...]], table: CrashTable) -> bool:
+    """Whether every kind of change was made to the table."""
+    ops = {entry.op for entries in load_history(connection, table).entries.values() for entry in entries}
+    # A table that is emptied all the time may happen to see no delete.
+    return ops >= {"c", "t"} if table.truncated else ops == (set("cud") if table.versioned else set())
 
 
 @pytest.mark.parametrize("way", ["fast", "immediate"])
@@ -51,22 +59,25 @@ def test_writers_go_on_after_a_restart_of_the_server(postgres_server: PostgresSe
     workload = Workload(postgres_server.dsn(), 1, pace=Pace(pause=0.002))
     workload.prefill()
     workload.start()
-    time.sleep(0.5)
+    _wait_for_commits(workload, 20)
     postgres_server.restart("fast" if way == "fast" else "immediate")
-    before = workload.counts["committed"]
-    deadline = time.monotonic() + 20
-    while workload.counts["committed"] < before + 20 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    _wait_for_commits(workload, workload.counts["committed"] + 20)
     workload.stop()
-    assert workload.counts["committed"] >= before + 20
     with postgres_server.connect() as connection:
         assert all(load_history(connection, table).contradictions() == [] for table in TABLES)
+
+
+def _wait_for_commits(workload: Workload, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while workload.counts["committed"] < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_writer_that_dies_of_its_own_fault_is_not_passed_over(postgres: Database) -> None:
     workload = Workload(postgres.url, 1, pace=Pace(writers=1))
     workload.start()
-    time.sleep(0.5)
+    workload._writers[0].join(60)
     with pytest.raises(RuntimeError, match="writer 1"):
         workload.stop()
 

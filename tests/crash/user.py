@@ -50,7 +50,7 @@ def stopped(worker: Worker, *arguments: str) -> str:
     return worker.last_words(10**6)[before:]
 
 
-def wait_for(condition: Callable[[], bool], worker: Worker, *, timeout: float = 120) -> None:
+def wait_for(condition: Callable[[], object], worker: Worker, *, timeout: float = 120) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, worker.last_words()

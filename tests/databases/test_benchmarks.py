@@ -63,7 +63,7 @@ def test_a_benchmark_runs(name: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [*command, *MORE.get(name, [])],
         cwd=tmp_path, env={**os.environ, "BENCH_RESULTS": str(tmp_path)}, capture_output=True, text=True, check=False,
-        timeout=280,
+        timeout=560,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     result = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))

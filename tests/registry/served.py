@@ -11,9 +11,9 @@ from pathlib import Path
 
 import urllib3
 
-from servers.apicurio import free_port
 from tailrace.codec.registry_store import BundledRegistry
 from tailrace.config.settings import ServerSettings, load_settings
+from tailrace.demo.postgres import free_port
 from tailrace.runtime.build import Plan
 from tailrace.runtime.logs import LogSettings
 from tailrace.server.companion import ApiProcess
@@ -66,7 +66,7 @@ def serve(folder: Path, **settings: object) -> Iterator[Served]:
         process.close()
 
 
-def wait_for(condition: Callable[[], bool], *, timeout: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], *, timeout: float = 120) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline

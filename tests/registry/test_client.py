@@ -12,11 +12,11 @@ import pytest
 from pydantic import ValidationError
 
 from registry.served import Served
-from servers.apicurio import free_port
 from servers.registry_gate import Authority, Gate
 from tailrace.codec.registry import IncompatibleSchema, UnknownSchema
 from tailrace.codec.registry_client import ConfluentRegistry
 from tailrace.codec.registry_settings import SchemaRegistryConfig
+from tailrace.demo.postgres import free_port
 from tailrace.errors import ConfigError, Fatal, Retriable
 
 _numbers = count(1)

@@ -13,7 +13,7 @@ import pytest
 import urllib3
 
 from registry.served import wait_for
-from servers.apicurio import free_port
+from tailrace.demo.postgres import free_port
 from unit.runtime.strangers import strangers
 
 __all__ = ["strangers"]
@@ -62,11 +62,11 @@ def test_a_worker_serves_its_schemas_until_it_ends(tmp_path: Path) -> None:
         wait_for(lambda: subjects(port) == '["shop.lines-key","shop.lines-value"]')
         other = config(tmp_path, "other", f"server: {{listen: '127.0.0.1:{port}'}}\n")
         with worker(other) as second:
-            assert second.wait(60) == 1
+            assert second.wait(120) == 1
         assert f"cannot listen on 127.0.0.1:{port}: something else does" in logged(other)
         assert "task started" not in logged(other)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     assert f"address=127.0.0.1:{port}" in logged(file)
     assert subjects(port) == ""
 
@@ -74,7 +74,7 @@ def test_a_worker_serves_its_schemas_until_it_ends(tmp_path: Path) -> None:
 def test_without_the_block_nothing_listens(tmp_path: Path) -> None:
     file = config(tmp_path, "shop", "")
     with worker(file, "--until-current") as process:
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     assert "task ended" in logged(file)
     assert "api" not in logged(file)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 import tarfile
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from databases.debezium.install import alone, cache_folder
+from tailrace.demo.postgres import free_port
 
 VERSION = "2.6.13.Final"
 ARTIFACT = f"io.apicurio:apicurio-registry-app:{VERSION}:tar.gz:all"
@@ -69,12 +69,6 @@ def _fetch(work: Path) -> None:
     assert found == SHA256, f"{ARTIFACT} has SHA-256 {found}"
     with tarfile.open(archive) as tar:
         tar.extractall(work / "unpacked", filter="data")
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

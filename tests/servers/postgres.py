@@ -26,6 +26,9 @@ from tailrace.errors import Fatal
 
 VERSIONS = (15, 18)
 
+UNSYNCED = {"fsync": "off"}
+"""A server that is killed loses nothing by it, only one whose machine dies; and each test is spared some flushes."""
+
 _numbers = count(1)
 
 
@@ -90,7 +93,7 @@ class Servers:
     def get(self, version: int) -> PostgresServer:
         folder = require(version)
         if version not in self._running:
-            server = PostgresServer(folder)
+            server = PostgresServer(folder, settings=UNSYNCED)
             self._running[version] = server.__enter__()
         return self._running[version]
 
@@ -119,7 +122,7 @@ def postgres(request: pytest.FixtureRequest, shared_servers: Servers) -> Iterato
 
 @pytest.fixture(params=VERSIONS, ids=lambda version: f"pg{version}")
 def postgres_server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
-    with PostgresServer(require(request.param)) as server:
+    with PostgresServer(require(request.param), settings=UNSYNCED) as server:
         yield server
 
 
@@ -132,7 +135,7 @@ def start_postgres() -> Iterator[StartPostgres]:
     servers: list[PostgresServer] = []
 
     def start(version: int = 18, *, password: str | None = None, **settings: str) -> PostgresServer:
-        server = PostgresServer(require(version), settings=settings, password=password)
+        server = PostgresServer(require(version), settings={**UNSYNCED, **settings}, password=password)
         servers.append(server)
         return server.__enter__()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,8 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+from tailrace.demo.postgres import free_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,7 @@ class S3:
 
 @contextmanager
 def running() -> Iterator[S3]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -46,7 +45,7 @@ def running() -> Iterator[S3]:
         yield S3(port)
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(120)
 
 
 def _wait(server: subprocess.Popen[bytes], port: int) -> None:
