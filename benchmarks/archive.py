@@ -29,6 +29,7 @@ from measurement import Goal, parser, publish
 from program import run
 from tailrace.codec.delivery import Delivery, DeliveryDecoder
 from tailrace.log.store.backend import BundledLog
+from tailrace.runtime.process import collect_rarely
 from tailrace_archive.config import ArchiveConfig
 from tailrace_archive.sink import ArchiveSink
 
@@ -104,6 +105,7 @@ def main() -> None:
         folder = Path(name)
         log = BundledLog.at(folder / "log")
         fill(log, given.rows)
+        collect_rarely()  # as a task's process does; it is for both
         contests = list(map(partial(compete, log, folder, rounds=given.rounds), LAYOUTS))
         taken = task(folder, given.rows)
     goals = [

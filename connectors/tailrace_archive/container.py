@@ -100,7 +100,7 @@ class AvroFile:
         """Bytes of rows in memory."""
         return len(self._block)
 
-    def extend(self, records: Sequence[StoredRecord], values: list[bytes], first: int) -> int:
+    def extend(self, records: list[StoredRecord], values: list[bytes], first: int) -> int:
         """Take in records whose values are whole; see `writing.OpenFile`."""
         end = self._shape.whole(values, first)
         for place in range(first, end):

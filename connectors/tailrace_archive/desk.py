@@ -6,11 +6,12 @@ Nothing here is seen by readers. What is finished waits, with its final name, to
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
+from tailrace.core.stored import span
 from tailrace.event import StoredRecord
 from tailrace_archive.config import FilesConfig
 from tailrace_archive.fault import local_faults
@@ -33,7 +34,6 @@ class Finished:
     last_timestamp: int
 
 
-_TIME = attrgetter("timestamp_ms")
 _VALUE = attrgetter("value")
 
 
@@ -48,14 +48,15 @@ class _Draft:
         self.first_timestamp = self.last_timestamp = 0
         self.rows = self.used = 0
 
-    def note(self, records: Sequence[StoredRecord]) -> None:
-        times = list(map(_TIME, records))
+    def note(self, records: list[StoredRecord], first: int, end: int) -> None:
+        """Count the records from the place `first` to before `end` in."""
+        least, most = span(records, first, end)
         if not self.rows:
-            self.first, self.first_timestamp, self.last_timestamp = records[0].offset, times[0], times[0]
-        self.last = records[-1].offset
-        self.first_timestamp = min([self.first_timestamp, *times])
-        self.last_timestamp = max([self.last_timestamp, *times])
-        self.rows += len(records)
+            self.first, self.first_timestamp, self.last_timestamp = records[first].offset, least, most
+        self.last = records[end - 1].offset
+        self.first_timestamp = min(self.first_timestamp, least)
+        self.last_timestamp = max(self.last_timestamp, most)
+        self.rows += end - first
 
 
 class Desk:
@@ -83,7 +84,7 @@ class Desk:
         """Have a file for records of `target`; raises `BadRecord` where no record of its schema can be written."""
         self._draft(target)
 
-    def write(self, target: Target, records: Sequence[StoredRecord], refuse: Callable[[int], None]) -> None:
+    def write(self, target: Target, records: list[StoredRecord], refuse: Callable[[int], None]) -> None:
         """Write records, all of one target, with a value each; `refuse` gets the place of one that cannot be."""
         values = list(map(_VALUE, records))
         first = 0
@@ -94,7 +95,7 @@ class Desk:
                 end = draft.file.extend(records, values, first)
             self._buffered += draft.file.buffered - before
             if end > first:
-                draft.note(records[first:end])
+                draft.note(records, first, end)
             if end < len(records):
                 refuse(end)
             first = end + 1

@@ -12,7 +12,6 @@ envelopes have their own fields behind the coordinates in both layouts.
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast
@@ -24,6 +23,7 @@ from tailrace.codec.header import UNAVAILABLE_COLUMNS
 from tailrace.codec.registry import AvroSchema
 from tailrace.core.columnar import Columns
 from tailrace.core.plan import ColumnPlan, Taken
+from tailrace.core.stored import Places
 from tailrace.event import StoredRecord
 from tailrace_archive.arrow import array_of
 from tailrace_archive.column import Column, column_of
@@ -55,31 +55,23 @@ class Rows:
     def __init__(self, topic: str, partition: int, layout: Layout) -> None:
         self._topic, self._partition, self._layout = topic, partition, layout
         self._columns = Columns(layout.plan)
-        self._offsets, self._timestamps = array("q"), array("q")
+        self._places = Places()
         self._headers: list[tuple[int, Headers]] = []
 
     def __len__(self) -> int:
-        return len(self._offsets)
+        return len(self._places)
 
     @property
     def size(self) -> int:
         """About how many bytes of memory the rows take."""
-        return self._columns.size + 16 * len(self._offsets)
+        return self._columns.size + 16 * len(self._places)
 
-    def extend(self, records: Sequence[StoredRecord], values: list[bytes], first: int) -> int:
+    def extend(self, records: list[StoredRecord], values: list[bytes], first: int) -> int:
         """Take in records from the place `first` on; return the place of the first that cannot be, or their number."""
-        before = len(self._offsets)
         end = self._columns.extend(values, FRAME, first)
-        if end == first:
-            return end
-        _, _, offsets, timestamps, _, _, headers = zip(*records[first:end], strict=True)
-        self._offsets.extend(offsets)
-        self._timestamps.extend(timestamps)
-        if any(headers):
-            for row, told in enumerate(headers, before):
-                if told:
-                    self._headers.append((row, told))
-                    self._forget(row, unavailable(told) or ())
+        for row, told in self._places.extend(records, first, end):
+            self._headers.append((row, told))
+            self._forget(row, unavailable(told) or ())
         return end
 
     def _forget(self, row: int, names: Sequence[str]) -> None:
@@ -91,17 +83,18 @@ class Rows:
 
     def take(self) -> pa.Table:
         """Return the rows, and begin anew."""
-        count = len(self._offsets)
+        count = len(self._places)
+        offsets, timestamps = self._places.take()
         names, headers = _lists(self._headers, count)
         coordinates = [
             _constant(self._topic, count),
             pa.repeat(pa.scalar(self._partition, pa.int32()), count),
-            _longs(self._offsets, pa.int64()),
-            _longs(self._timestamps, pa.timestamp("ms", "UTC")),
+            _longs(offsets, pa.int64()),
+            _longs(timestamps, pa.timestamp("ms", "UTC")),
             names,
             headers,
         ]
-        self._offsets, self._timestamps, self._headers = array("q"), array("q"), []
+        self._headers = []
         return self._layout.table(coordinates, self._columns.take())
 
 
@@ -110,8 +103,8 @@ def _constant(text: str, count: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(indices, pa.array([text]))
 
 
-def _longs(numbers: array[int], type_: pa.DataType) -> pa.Array:
-    return pa.Array.from_buffers(type_, len(numbers), [None, pa.py_buffer(numbers)], 0)
+def _longs(numbers: bytes, type_: pa.DataType) -> pa.Array:
+    return pa.Array.from_buffers(type_, len(numbers) // 8, [None, pa.py_buffer(numbers)], 0)
 
 
 def _lists(told: Sequence[tuple[int, Headers]], count: int) -> tuple[pa.Array, pa.Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -48,7 +48,7 @@ class ParquetFile:
         """Bytes on disk."""
         return self._sink.tell() if self._sink is not None and not self._sink.closed else 0
 
-    def extend(self, records: Sequence[StoredRecord], values: list[bytes], first: int) -> int:
+    def extend(self, records: list[StoredRecord], values: list[bytes], first: int) -> int:
         """Take in records; see `Rows.extend`."""
         return self._rows.extend(records, values, first)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
 from typing import TypeAlias
 
 from tailrace.codec.delivery import Delivery
 from tailrace.codec.registry import AvroSchema
+from tailrace.core.stored import alike
 from tailrace.errors import BadRecord
 from tailrace_archive.place import SLOT_MS
 
@@ -56,14 +56,16 @@ def _parts(
 
 
 def _kind_of_all(chunk: Sequence[Delivery]) -> Kind | None:
-    """Return the kind of records that are all of one kind, as most are: by loops of C alone. None: they are not."""
-    topics, partitions, _, times, _, values, _ = zip(*[each.record for each in chunk], strict=True)
-    count, slot, frame = len(chunk), times[0] // SLOT_MS, values[0] and values[0][:FRAME]
-    if topics.count(topics[0]) != count or partitions.count(partitions[0]) != count or None in values:
+    """Return the kind of records that are all of one kind, as most are. None: they are not."""
+    records = [each.record for each in chunk]
+    first = records[0]
+    frame = (first.value or b"")[:FRAME]
+    if len(frame) < FRAME:
         return None
-    if min(times) // SLOT_MS != slot or max(times) // SLOT_MS != slot or len(frame) < FRAME:
+    slot = first.timestamp_ms // SLOT_MS
+    if not alike(records, frame, slot * SLOT_MS, (slot + 1) * SLOT_MS):
         return None
-    return (topics[0], partitions[0], slot, frame) if all(map(bytes.startswith, values, repeat(frame))) else None
+    return first.topic, first.partition, slot, frame
 
 
 def _one_by_one(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -35,7 +34,7 @@ class OpenFile(Protocol):
         """Bytes on disk."""
         ...
 
-    def extend(self, records: Sequence[StoredRecord], values: list[bytes], first: int) -> int:
+    def extend(self, records: list[StoredRecord], values: list[bytes], first: int) -> int:
         """Take in `records` from the place `first` on, whose values are beside them.
 
         Returns the place of the first that is not what its schema says, or how many records there are.
