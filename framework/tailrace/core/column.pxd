@@ -1,7 +1,6 @@
 """One column under construction: its buffers. See column.pyx."""
 
 cimport cython
-from libc.stdint cimport int32_t
 
 from tailrace.core.output cimport Output
 
@@ -48,13 +47,14 @@ cdef tuple take_column(Column column, Py_ssize_t length)
 
 
 cdef inline int put_offset(Column column, Py_ssize_t offset) except -1:
-    cdef int32_t end = <int32_t>offset
-    column.offsets.put(<const unsigned char*>&end, 4)
-    return 0
+    return column.offsets.put_little(offset, 4)
 
 
-cdef inline int put_sized(Column column, const unsigned char* start, Py_ssize_t size) except -1:
+cdef inline int put_sized(
+    Column column, const unsigned char* start, Py_ssize_t size, const unsigned char* end
+) except -1:
+    """Append octets of a buffer that goes on up to `end`."""
     if size > MOST_OCTETS - column.values.size:
         raise ValueError("too much for one column")
-    column.values.put(start, size)
+    column.values.put_near(start, size, end)
     return put_offset(column, column.values.size)

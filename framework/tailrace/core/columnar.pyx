@@ -7,6 +7,7 @@ Sources: Avro specification 1.11, "Binary Encoding"; Arrow Columnar Format 1.4.
 
 cimport cython
 from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.string cimport memcpy
 
 from tailrace.core.column cimport (
     BOOLEAN, CHANGE, DECIMAL, INSTANT, INTEGER, LIST, MAP, MOST_OCTETS, NOTHING, OCTETS, REAL, RECORD, TEXT, UUID,
@@ -135,12 +136,12 @@ cdef int read_rarer(Column column, Input* octets) except -1:
         column.values.put(some(octets, column.width), column.width)
     elif column.kind == OCTETS:
         start = sized(octets, &size)
-        put_sized(column, start, size)
+        put_sized(column, start, size, octets.end)
     elif column.kind == INSTANT:
         start = sized(octets, &size)
         if not instant_of(start, size, &number):
             raise Malformed
-        column.values.put(<const unsigned char*>&number, 8)
+        column.values.put_little(number, 8)
     elif column.kind == VARIABLE_DECIMAL:
         read_variable_decimal(column, octets)
     else:
@@ -148,24 +149,35 @@ cdef int read_rarer(Column column, Input* octets) except -1:
     return 0
 
 
-cdef int read_integer(Column column, Input* octets) except -1:
+cdef inline int read_integer(Column column, Input* octets) except -1:
     """Append a number of `width` octets, least significant first, as Arrow has them on all machines that matter."""
     cdef long long number = number_of(octets)
     cdef int spare = <int>(64 - 8 * column.width)
     if (<long long>(<unsigned long long>number << spare)) >> spare != number:
         raise Malformed
-    column.values.put(<const unsigned char*>&number, column.width)
+    column.values.put_little(number, column.width)
     return 0
 
 
 cdef int read_text(Column column, Input* octets) except -1:
-    cdef Py_ssize_t size, place
+    cdef Py_ssize_t size
     cdef const unsigned char* start = sized(octets, &size)
-    for place in range(size):
-        if start[place] & 0x80:
-            PyUnicode_DecodeUTF8(<const char*>start, size, NULL)  # raises what is a ValueError
-            break
-    return put_sized(column, start, size)
+    if not is_ascii(start, size):
+        PyUnicode_DecodeUTF8(<const char*>start, size, NULL)  # raises what is a ValueError
+    return put_sized(column, start, size, octets.end)
+
+
+cdef bint is_ascii(const unsigned char* start, Py_ssize_t size) noexcept:
+    cdef unsigned long long word, found = 0
+    cdef Py_ssize_t place = 0
+    while size - place >= 8:
+        memcpy(&word, start + place, 8)
+        found |= word
+        place += 8
+    while place < size:
+        found |= start[place]
+        place += 1
+    return not found & 0x8080808080808080ULL
 
 
 cdef int read_fixed(Column column, Input* octets) except -1:
@@ -212,9 +224,10 @@ cdef int read_variable_decimal(Column column, Input* octets) except -1:
         scale = -1 - column.parameter
     if 0 < size <= 8 and 0 <= scale <= MOST_DIGITS:
         at = digits_of(start, size, <int>scale, text)
-        return put_sized(column, <const unsigned char*>text + at, DIGITS - at)
+        return put_sized(column, <const unsigned char*>text + at, DIGITS - at, <const unsigned char*>text + DIGITS)
     converted = column.convert(scale, <bytes>start[:size])
-    return put_sized(column, <const unsigned char*>converted, len(converted))
+    start = converted
+    return put_sized(column, start, len(converted), start + len(converted))
 
 
 cdef int read_record(Column column, Input* octets) except -1:
@@ -279,7 +292,7 @@ cdef int read_items(Column column, Input* octets) except -1:
     return put_offset(column, items.length)
 
 
-cdef bint is_null(Column column, Input* octets) except -1:
+cdef inline bint is_null(Column column, Input* octets) except -1:
     """Take the branch of a union with null."""
     cdef const unsigned char* octet = take(octets, 1)
     if octet == NULL or (octet[0] != 0 and octet[0] != 2):
@@ -287,21 +300,25 @@ cdef bint is_null(Column column, Input* octets) except -1:
     return octet[0] == (0 if column.null_branch == 0 else 2)
 
 
-cdef const unsigned char* some(Input* octets, Py_ssize_t size) except NULL:
+cdef inline const unsigned char* some(Input* octets, Py_ssize_t size) except NULL:
     cdef const unsigned char* start = take(octets, size)
     if start == NULL:
         raise Malformed
     return start
 
 
-cdef long long number_of(Input* octets) except? -1:
+cdef inline long long number_of(Input* octets) except? -1:
     cdef long long number
+    if octets.at < octets.end and octets.at[0] < 0x80:  # most are of one octet
+        number = octets.at[0]
+        octets.at += 1
+        return (number >> 1) ^ -(number & 1)
     if not read_long(octets, &number):
         raise Malformed
     return number
 
 
-cdef const unsigned char* sized(Input* octets, Py_ssize_t* size) except NULL:
+cdef inline const unsigned char* sized(Input* octets, Py_ssize_t* size) except NULL:
     """Take a length, and as many octets; return where they begin."""
     cdef long long length = number_of(octets)
     size[0] = <Py_ssize_t>length

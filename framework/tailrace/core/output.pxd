@@ -43,6 +43,22 @@ cdef class Output:
             self.size += size
         return 0
 
+    cdef inline int put_little(self, long long number, Py_ssize_t width) except -1:
+        """Append the `width` low octets of a number, 8 at most, as this machine has them: least significant first."""
+        self.reserve(8)
+        memcpy(self.data + self.size, &number, 8)  # of a fixed size, which is one instruction; what is too much is written over
+        self.size += width
+        return 0
+
+    cdef inline int put_near(self, const unsigned char* octets, Py_ssize_t size, const unsigned char* end) except -1:
+        """Append octets of a buffer that goes on up to `end`: few of them cost no call."""
+        if size > 16 or end - octets < 16:
+            return self.put(octets, size)
+        self.reserve(16)
+        memcpy(self.data + self.size, octets, 16)
+        self.size += size
+        return 0
+
     cdef inline int put_bytes(self, bytes octets) except -1:
         return self.put(<const unsigned char*>octets, len(octets))
 
