@@ -1,7 +1,7 @@
 """A replica in Postgres: rows come by COPY, straight into the table where they are new, else by a temporary one.
 
-    new rows      savepoint, COPY table; where one is there already after all, back and merge
-    others        COPY temporary table, MERGE, as `postgres_merge.py` has it
+    new rows      COPY table; where one is there already after all, back and merge
+    others        COPY temporary table, MERGE; both as `postgres_merge.py` has it
     deletes       DELETE … USING unnest(keys)
     position      UPDATE tailrace_replica … WHERE task = … AND epoch = …, in the same transaction
 
@@ -77,7 +77,6 @@ class PostgresDestination:
         self._merges: PostgresMerges | None = None
         self._task = ""
         self._epoch = 0
-        self._merging: set[tuple[str, ...]] = set()
 
     def open(self, task: str) -> Position | None:
         """Connect, lock, count the epoch up, return the position."""
@@ -156,7 +155,6 @@ class PostgresDestination:
         if self._connection is not None:
             self._connection.close()
         self._connection = self._tables = self._merges = None
-        self._merging.clear()
 
     def position(self, task: str) -> Position | None:
         """Return the position."""
@@ -237,17 +235,7 @@ class PostgresDestination:
     def _store(self, target: Target, lines: Rows, reject: Reject, *, fresh: bool) -> None:
         if not lines:
             return
-        if fresh and target.name not in self._merging:
-            try:
-                with self._own.transaction():
-                    self._own_merges.copy(identifier(target.name), target, lines)
-            except psycopg.errors.UniqueViolation:
-                self._merging.add(target.name)  # some are there already, after a reset say
-            except (psycopg.DataError, psycopg.errors.DatatypeMismatch):
-                pass  # the merge says which, and casts
-            else:
-                return
-        self._own_merges.send(target, lines, reject)
+        (self._own_merges.store if fresh else self._own_merges.send)(target, lines, reject)
 
     def _add(self, target: Target, lines: Rows, reject: Reject) -> None:
         merges = self._own_merges

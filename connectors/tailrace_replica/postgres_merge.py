@@ -1,9 +1,11 @@
-"""Rows that may be there already, into a table of a Postgres replica; the server works while the caller goes on.
+"""Rows into a table of a Postgres replica; the server works while the caller goes on.
 
-    SAVEPOINT, COPY temporary table                             as they come
-    MERGE INTO table USING temporary table, TRUNCATE, RELEASE   sent, and not waited for: `settle` takes the answer
+    new rows     SAVEPOINT, COPY table                                       sent; `settle` waits for the answer
+    others       SAVEPOINT, COPY temporary table                             as they come
+                 MERGE INTO table USING temporary table, TRUNCATE, RELEASE   sent, likewise
 
-So the next rows are read and printed while the server merges these. Before Postgres 15, which has MERGE, the statement
+So the next rows are read and printed while the server stores these. Where new rows turn out to be there already, or to
+need a cast, the savepoint takes them back, and they are merged. Before Postgres 15, which has MERGE, the statement
 is INSERT … ON CONFLICT: that locks each row first, which costs a third more.
 
 Rows that the server refuses are found by halves, each half under a savepoint and waited for.
@@ -12,7 +14,7 @@ Rows that the server refuses are found by halves, each half under a savepoint an
 from __future__ import annotations
 
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -23,7 +25,7 @@ from tailrace.codec.delivery import Delivery
 from tailrace.errors import BadRecord
 from tailrace_replica.destination import Reject
 from tailrace_replica.postgres_table import PostgresTables, identifier
-from tailrace_replica.target import Target
+from tailrace_replica.target import Name, Target
 
 Rows = list[tuple[bytes, Delivery]]
 """Lines of COPY, and the deliveries that they are of."""
@@ -36,13 +38,18 @@ _RELEASE = sql.SQL("RELEASE SAVEPOINT tailrace_merge")
 _MERGE_SINCE = 150_000
 
 
+_NOT_AS_NEW = (psycopg.errors.UniqueViolation, psycopg.DataError, psycopg.errors.DatatypeMismatch)
+"""What a merge makes good, or tells more of: rows that are there, values that the table does not take as they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A merge that was sent, and not answered yet."""
+    """What was sent, and is not answered yet: a merge, or new rows straight into the table."""
 
     target: Target
     lines: Rows
     reject: Reject
+    new: bool = False
 
 
 class PostgresMerges:
@@ -52,6 +59,25 @@ class PostgresMerges:
         self._connection = connection
         self._tables = tables
         self._sent: _Sent | None = None
+        self._merging: set[Name] = set()
+
+    def store(self, target: Target, lines: Rows, reject: Reject) -> None:
+        """Have new rows stored; what the server says of them comes with `settle`."""
+        if target.name in self._merging:
+            self.send(target, lines, reject)
+            return
+        self.settle()
+        self._connection.execute(_SAVEPOINT)
+        self._copying(self._into(identifier(target.name), target))
+        pgconn = self._connection.pgconn
+        for part in _parts(lines):
+            while not pgconn.put_copy_data(part):
+                self._flush()
+            self._flush()
+        while not pgconn.put_copy_end():
+            self._flush()
+        self._flush()
+        self._sent = _Sent(target, lines, reject, new=True)
 
     def send(self, target: Target, lines: Rows, reject: Reject) -> None:
         """Have rows merged into the table; what the server says of them comes with `settle`."""
@@ -63,10 +89,7 @@ class PostgresMerges:
         except psycopg.DataError:
             self._again(sent)
             return
-        pgconn = self._connection.pgconn
-        pgconn.send_query(self._statement(target).as_bytes(self._connection))
-        while pgconn.flush():
-            select.select([], [pgconn.socket], [])
+        self._query(self._statement(target))
         self._sent = sent
 
     def settle(self) -> None:
@@ -76,8 +99,16 @@ class PostgresMerges:
             return
         try:
             self._answer()
-        except psycopg.DataError:
-            self._again(sent)
+        except _NOT_AS_NEW as error:
+            if sent.new:
+                self._merge_after(error, sent)
+            elif isinstance(error, psycopg.DataError):
+                self._again(sent)
+            else:
+                raise
+        else:
+            if sent.new:
+                self._connection.execute(_RELEASE)
 
     def refusing(self, lines: Rows, store: Callable[[Rows], None], reject: Reject) -> None:
         """Store lines under a savepoint; where the server refuses them, find out which by halves."""
@@ -95,14 +126,28 @@ class PostgresMerges:
 
     def copy(self, table: sql.Composable, target: Target, lines: Rows) -> None:
         """Copy lines into a table."""
-        columns = sql.SQL(", ").join([sql.Identifier(column.name) for column in target.columns])
-        with self._connection.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN").format(table, columns)) as copy:
-            for start in range(0, len(lines), _LINES_AT_ONCE):
-                copy.write(b"".join([line for line, _ in lines[start : start + _LINES_AT_ONCE]]))
+        with self._connection.cursor().copy(self._into(table, target)) as copy:
+            for part in _parts(lines):
+                copy.write(part)
 
-    def _again(self, sent: _Sent) -> None:
+    def _into(self, table: sql.Composable, target: Target) -> sql.Composed:
+        columns = _listed([sql.Identifier(column.name) for column in target.columns])
+        return sql.SQL("COPY {} ({}) FROM STDIN").format(table, columns)
+
+    def _merge_after(self, error: psycopg.Error, sent: _Sent) -> None:
+        """Take new rows back, and merge them; wait for it."""
+        self._back()
+        if isinstance(error, psycopg.errors.UniqueViolation):
+            self._merging.add(sent.target.name)  # some are there already, after a reset say
+        self.send(sent.target, sent.lines, sent.reject)
+        self.settle()
+
+    def _back(self) -> None:
         self._connection.execute(_BACK)
         self._connection.execute(_RELEASE)
+
+    def _again(self, sent: _Sent) -> None:
+        self._back()
 
         def merge(part: Rows) -> None:
             temporary = self._tables.temporary(sent.target)
@@ -112,18 +157,36 @@ class PostgresMerges:
 
         self.refusing(sent.lines, merge, sent.reject)
 
-    def _answer(self) -> None:
-        """Take all results of the query; raises the first error among them."""
-        pgconn, failed = self._connection.pgconn, None
-        while True:
-            while pgconn.is_busy():
-                select.select([pgconn.socket], [], [])
-                pgconn.consume_input()
-            result = pgconn.get_result()
-            if result is None:
-                break
+    def _query(self, statement: sql.Composed) -> None:
+        self._connection.pgconn.send_query(statement.as_bytes(self._connection))
+        self._flush()
+
+    def _flush(self) -> None:
+        pgconn = self._connection.pgconn
+        while pgconn.flush():
+            select.select([], [pgconn.socket], [])
+
+    def _copying(self, statement: sql.Composed) -> None:
+        """Begin a COPY from here; raises what the server has against it."""
+        self._query(statement)
+        result = self._result()
+        if result is not None and result.status != pq.ExecStatus.COPY_IN:
+            self._answer(result)
+
+    def _result(self) -> pq.abc.PGresult | None:
+        pgconn = self._connection.pgconn
+        while pgconn.is_busy():
+            select.select([pgconn.socket], [], [])
+            pgconn.consume_input()
+        return pgconn.get_result()
+
+    def _answer(self, first: pq.abc.PGresult | None = None) -> None:
+        """Take all results of the query, of which `first` has been taken; raises the first error among them."""
+        result, failed = first or self._result(), None
+        while result is not None:
             if result.status == pq.ExecStatus.FATAL_ERROR and failed is None:
                 failed = psycopg.errors.error_from_result(result)
+            result = self._result()
         if failed is not None:
             raise failed
 
@@ -152,6 +215,11 @@ class PostgresMerges:
             _listed(names),
             _listed([sql.SQL("new.{}").format(name) for name in names]),
         )
+
+
+def _parts(lines: Rows) -> Iterator[bytes]:
+    for start in range(0, len(lines), _LINES_AT_ONCE):
+        yield b"".join([line for line, _ in lines[start : start + _LINES_AT_ONCE]])
 
 
 def _listed(names: list[sql.Identifier] | list[sql.Composed]) -> sql.Composed:
