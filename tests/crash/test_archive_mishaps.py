@@ -133,6 +133,23 @@ def test_credentials_that_are_refused_end_the_worker_with_the_mend(shop: Shop, s
 
 
 @pytest.mark.slow
+def test_a_policy_that_forbids_writing_ends_the_worker_with_the_mend(shop: Shop, server: s3.S3, bucket: str) -> None:
+    shop.fill()
+    poor = server.options(**server.user_who_may("s3:ListBucket", "s3:GetObject"))
+    shop.write_config(f"s3://{bucket}/shop", options=poor, spool=str(shop.folder / "spool"))
+    allow(server, 0)
+    shop.worker.start()
+    assert shop.worker.wait(timeout=120) == 3
+    words = shop.worker.last_words()
+    assert "PermissionError" in words
+    assert "that they may read, write, list and delete there" in words
+    assert "that they may read, write, list and delete there" in shop.check().stdout
+    allow(server, 10**9)
+    shop.run_to_the_end()
+    assert archived(server.options(), bucket) == list(range(ROWS))
+
+
+@pytest.mark.slow
 def test_a_store_that_is_away_is_waited_for(shop: Shop, server: s3.S3, bucket: str) -> None:
     shop.fill()
     with TcpProxy(server.port) as proxy:
@@ -172,6 +189,7 @@ def test_what_is_no_row_becomes_one_dead_letter(shop: Shop) -> None:
     assert shop.worker.wait(timeout=120) == 3
     assert "shop.public.orders" in shop.worker.last_words()
     assert "the value is no Avro" in shop.worker.last_words()
+    assert "the archive needs connectors with `format: avro`" in shop.worker.last_words()
     shop.write_config("./lake", errors="dead_letter")
     for _ in range(2):
         shop.run_to_the_end()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from servers.mysql import SharedServers
 from servers.opensearch_node import OpenSearchNode
 from servers.postgres import Servers
 from tailrace.log.store.backend import BundledLog
+from tailrace.runtime.state import TaskState
 from tailrace.testing.deliveries import TOPIC
 
 pytestmark = [pytest.mark.postgres, pytest.mark.mysql, pytest.mark.opensearch, pytest.mark.slow]
@@ -71,6 +73,39 @@ def test_what_is_refused_lies_in_the_dead_letter_topic_with_the_reason(
     assert [each["__connect.errors.offset"] for each in letters] == ["1", "2"]
     assert "failed to parse field [name] of type [integer]" in letters[0]["__connect.errors.exception.message"]
     assert "words" not in letters[0]["__connect.errors.exception.message"]
+
+
+def has_done(least: int, tasks: dict[str, TaskState]) -> bool:
+    """Whether the sink has done at least so many records."""
+    return bool(tasks) and tasks["shop"].records >= least
+
+
+def is_level(task: TaskState, records: int) -> bool:
+    """Whether a sink has done so many records, and has none before it."""
+    return (task.records, task.lag_bytes, task.lag_seconds) == (records, 0, 0.0)
+
+
+def test_status_tells_lag_and_throughput_of_a_sink(tmp_path: Path) -> None:
+    end, yard = sqlite_end(tmp_path / "replica.db"), Yard(tmp_path)
+    yard.configure({"shop": end.settings})
+    number, deadline = 0, time.monotonic() + 120
+    try:
+        yard.worker.start()
+        while not (number and yard.tasks()["shop"].records_per_second and yard.tasks()["shop"].bytes_per_second):
+            assert time.monotonic() < deadline, yard.worker.last_words()
+            yard.fill(number + 1, number + 10)
+            number += 10
+            yard.wait(partial(has_done, number))
+        code, page = yard.command("status")
+        assert code == 0, page
+        assert "LAG" in page
+        assert "RECORDS/S" in page
+        yard.wait(lambda tasks: is_level(tasks["shop"], number + number // 3))
+        task = yard.status()["shop"]
+        assert (task["state"], task["healthy"]) == ("RUNNING", True)
+        yard.wait(lambda tasks: tasks["shop"].records_per_second == 0)
+    finally:
+        yard.worker.kill(with_tasks=True)
 
 
 def test_every_destination_passes_over_what_it_can_never_take(

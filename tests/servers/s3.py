@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -9,6 +10,9 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from uuid import uuid4
+
+import boto3
 
 from tailrace.demo.postgres import free_port
 
@@ -33,6 +37,20 @@ class S3:
     def make_bucket(self, name: str) -> None:
         request = urllib.request.Request(f"{self.url}/{name}", method="PUT")
         urllib.request.urlopen(request, timeout=30).close()
+
+    def user_who_may(self, *actions: str) -> Mapping[str, object]:
+        """Return the credentials of a new user who may do these things with everything, as options of s3fs."""
+        iam = boto3.client(
+            "iam", endpoint_url=self.url, region_name="us-east-1",
+            aws_access_key_id="tester", aws_secret_access_key="secret",
+        )  # fmt: skip
+        name = f"user-{uuid4().hex[:8]}"
+        may = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+        iam.create_user(UserName=name)
+        iam.put_user_policy(UserName=name, PolicyName="may", PolicyDocument=policy)
+        made = iam.create_access_key(UserName=name)["AccessKey"]
+        return {"key": made["AccessKeyId"], "secret": made["SecretAccessKey"]}
 
 
 @contextmanager
