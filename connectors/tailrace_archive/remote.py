@@ -42,16 +42,19 @@ class RemoteStore:
 
     def _connect(self) -> tuple[Any, str]:
         if self._connected is None:
-            try:
-                import fsspec
-
-                with store_faults("connect to", self._url):
-                    options = {"use_listings_cache": False, **self._options}
-                    self._connected = fsspec.core.url_to_fs(self._url, **options)
-            except (ImportError, ValueError) as error:
-                driver = _DRIVERS.get(self._url.partition(":")[0], "fsspec")
-                raise ConfigError(f"open the archive {self._url}: {error}", hint=f"pip install {driver}") from error
+            with store_faults("connect to", self._url):
+                self._connected = self._driver()
         return self._connected
+
+    def _driver(self) -> tuple[Any, str]:
+        try:
+            import fsspec
+
+            found: tuple[Any, str] = fsspec.core.url_to_fs(self._url, **{"use_listings_cache": False, **self._options})
+        except (ImportError, ValueError) as error:
+            driver = _DRIVERS.get(self._url.partition(":")[0], "fsspec")
+            raise ConfigError(f"open the archive {self._url}: {error}", hint=f"pip install {driver}") from error
+        return found
 
     @property
     def _renames(self) -> bool:

@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from lake.reading import offsets, published
 from lake.records import GOODS, NOON, Topic, schema, table
 from tailrace.codec.delivery import Delivery
-from tailrace.errors import Fatal
+from tailrace.errors import ConfigError, Fatal
 from tailrace_archive.config import ArchiveConfig
 from tailrace_archive.manifest import read_manifest
+from tailrace_archive.remote import RemoteStore
 from tailrace_archive.sink import ArchiveSink
 
 HOUR = 3_600_000
@@ -171,3 +172,11 @@ def test_a_damaged_ledger_is_said_to_be_one(tmp_path: Path, topic: Topic) -> Non
 def test_nothing_is_written_for_no_records(tmp_path: Path) -> None:
     topic = Topic(tmp_path / "registry", GOODS)
     assert archived(tmp_path, [topic.raw(b"k", None)]) == []
+
+
+def test_a_store_without_its_driver_is_a_fault_of_the_config(tmp_path: Path) -> None:
+    store = RemoteStore("unheard://lake/shop", {}, "_tailrace/lake", tmp_path / "spool")
+    with pytest.raises(ConfigError, match="open the archive unheard://lake/shop") as caught:
+        store.open("lake")
+    store.close()
+    assert caught.value.hint == "pip install fsspec"
