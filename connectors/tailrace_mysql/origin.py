@@ -18,6 +18,7 @@ from tailrace.schema import Field, Schema, Value
 ROW_BITS = 24
 MOST_ROWS = (1 << ROW_BITS) - 1
 """Rows of one event beyond this many are all given the same number."""
+_POS, _ROW = At(shift=ROW_BITS), At(mask=MOST_ROWS)
 
 _STRING = Schema("string")
 _LONG = Schema("int64")
@@ -92,7 +93,7 @@ class BinlogOrigin:
         self._server_id = server_id
         self._gtid = gtid or None
         self._thread = thread
-        self._pos: Value | At = At(shift=ROW_BITS) if pos is None else pos
+        self._pos: Value | At = _POS if pos is None else pos
 
     def source_block(self, change: Change) -> Sequence[Value]:
         """Return the values of the source block."""
@@ -103,7 +104,7 @@ class BinlogOrigin:
         database, name = self._names[table.id]
         return [
             *self._head, database, None, *self._times, name, self._server_id, self._gtid, self._file,
-            self._pos, At(mask=MOST_ROWS), self._thread, None,
+            self._pos, _ROW, self._thread, None,
         ]  # fmt: skip
 
     def statement_block(self, place: Place, pos: int) -> dict[str, Value]:

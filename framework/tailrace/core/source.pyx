@@ -68,7 +68,7 @@ cdef class SourcePlan:
         if steady_block is None:
             return False
         values = steady_block(table)
-        if len(values) != self.count or sum([type(value) is At for value in values]) > MOST_MARKS:
+        if len(values) != self.count:
             return False
         self.fixed.size = 0
         self.mark_count = 0
@@ -80,7 +80,7 @@ cdef class SourcePlan:
                 self.put_field(index, value, self.fixed)
                 continue
             field = self.fields[index]
-            if field.kind != (LONG if value.before is None else STRING):
+            if self.mark_count == MOST_MARKS or field.kind != (LONG if value.before is None else STRING):
                 return False
             if field.branch >= 0:
                 self.fixed.put_byte(<unsigned char>field.branch)
