@@ -14,6 +14,7 @@ from crash.worker import CONNECTOR
 from lake.reading import Row, published, rows_of
 from lake.tables import scanned
 from tailrace.codec.decoder import Decoder, row_change
+from tailrace.log.backend import LogBackend
 from tailrace.log.store.backend import BundledLog
 from tailrace_archive.manifest import read_manifest
 
@@ -68,14 +69,19 @@ def archived(folder: Path) -> list[str]:
 def archive_problems(log_path: Path, archive: Path, sink: str, prefix: str) -> list[str]:
     """Return what is wrong with the archive of all topics that begin with `prefix`; empty: nothing."""
     log = BundledLog(BundledLog.Config.model_validate({"path": log_path}))
-    rows = [row for path in published(archive) for row in rows_of(path)]
-    problems = _compared(rows, dict(_wanted(log, prefix)))
+    problems = archive_differences(log, archive, prefix)
     listed = {entry.path for entry in read_manifest(str(archive), sink).files}
     if listed != {str(path.relative_to(archive)) for path in published(archive)}:
         problems.append("the manifest does not name the files that are there")
     if left := list((archive / "_tailrace" / sink).rglob("*.staged")):
         problems.append(f"left behind: {left[:3]}")
     return problems
+
+
+def archive_differences(log: LogBackend, archive: Path, prefix: str) -> list[str]:
+    """Compare the files of an archive with the topics that begin with `prefix`."""
+    rows = [row for path in published(archive) for row in rows_of(path)]
+    return _compared(rows, dict(_wanted(log, prefix)))
 
 
 def _compared(rows: Sequence[Row], wanted: Mapping[Place, Mapping[str, object]]) -> list[str]:
@@ -113,7 +119,7 @@ def _state(log: BundledLog, topic: str) -> list[Mapping[str, object]]:
     return list(rows.values())
 
 
-def _wanted(log: BundledLog, prefix: str) -> Iterator[tuple[Place, Mapping[str, object]]]:
+def _wanted(log: LogBackend, prefix: str) -> Iterator[tuple[Place, Mapping[str, object]]]:
     decoder = Decoder(log.registry())
     for info in log.partitions():
         if info.topic.startswith(prefix):

@@ -30,6 +30,7 @@ from servers.proxy import TcpProxy
 from tailrace.codec.decoder import Decoder, row_change
 from tailrace.demo.postgres import PostgresServer
 from tailrace.event import StoredRecord
+from tailrace.log.backend import LogBackend
 from tailrace.log.store.backend import BundledLog
 
 KEYED = [table for table in TABLES if not table.keyless]
@@ -105,7 +106,7 @@ def wait_for_letters(worker: Worker) -> None:
         time.sleep(0.2)
 
 
-def letters_of(log: BundledLog, sink: str) -> list[StoredRecord]:
+def letters_of(log: LogBackend, sink: str) -> list[StoredRecord]:
     topic = f"{sink}.dead-letter"
     there = any(place.topic == topic for place in log.partitions())
     return list(log.records(topic, 0, 0)) if there else []
@@ -163,7 +164,7 @@ def rows_in(file: Path) -> Mapping[str, Counter[tuple[str | None, ...]]]:
 
 
 def keyless_differences(
-    log: BundledLog, sink: str, rows: Mapping[str, Counter[tuple[str | None, ...]]]
+    log: LogBackend, sink: str, rows: Mapping[str, Counter[tuple[str | None, ...]]]
 ) -> Iterator[str]:
     """Inserts are rows and the rest is letters, each of them once."""
     decoder = Decoder(log.registry())

@@ -16,7 +16,7 @@ def topics(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """List topics with their partitions, first and next offsets, and bytes.
+    """List topics with their partitions, first and next offsets, and bytes; of Kafka's it cannot be told how many.
 
     \b
     tailrace topics shop.yaml

@@ -258,9 +258,8 @@ def keeps_position(sink: object) -> bool:
 def _sink_task(spec: TaskSpec) -> Task:
     config = sink_config(spec)
     log = build_log(spec.log, spec.folder, spec.secrets)
-    topic = config.dead_letter_topic or f"{spec.name}.dead-letter"
-    letters = DeadLetters(log.writer, spec.name, topic) if config.errors == "dead_letter" else None
-    rejections = Rejections(spec.name, config.errors, letters)
+    letters = _letters(spec, config, log) if config.errors == "dead_letter" else None
+    rejections = Rejections(spec.block_name, config.errors, letters)
     made = build_sink(spec, config)
     if isinstance(made, Rejecting):
         made.reject_with(rejections)
@@ -279,6 +278,11 @@ def _sink_task(spec: TaskSpec) -> Task:
         warnings=list,
         bad_records=lambda: rejections.count,
     )
+
+
+def _letters(spec: TaskSpec, config: SinkConfig, log: LogBackend) -> DeadLetters:
+    topic = config.dead_letter_topic or f"{spec.block_name}.dead-letter"
+    return DeadLetters(log.writer, spec.block_name, topic, task=spec.name, number=spec.share.number)
 
 
 def _deliveries(spec: TaskSpec, config: SinkConfig, log: LogBackend) -> Source[StoredRecord]:

@@ -22,11 +22,13 @@ _Runs: TypeAlias = "list[list[int]]"
 
 
 class DeadLetters:
-    """Writes the letters of one sink. The log's writer is opened with the first of them."""
+    """Writes the letters of one task of a sink. The log's writer is opened with the first of them."""
 
-    def __init__(self, writer: Callable[[], Sink[Record]], sink: str, topic: str) -> None:
+    def __init__(
+        self, writer: Callable[[], Sink[Record]], sink: str, topic: str, *, task: str = "", number: int = 0
+    ) -> None:
         self._make = writer
-        self._sink = sink
+        self._sink, self._task, self._number = sink, task or sink, number
         self._topic = topic
         self._writer: Sink[Record] | None = None
         self._written: dict[str, _Runs] = {}
@@ -44,7 +46,7 @@ class DeadLetters:
         runs = self._written.setdefault(f"{record.topic}-{record.partition}", [])
         if _holds(runs, record.offset):
             return
-        writer.write([_letter(record, self._topic, self._sink, error)])
+        writer.write([self._letter(record, error)])
         _include(runs, record.offset)
         self._pending = True
 
@@ -67,7 +69,7 @@ class DeadLetters:
         if self._writer is None:
             writer = self._make()
             try:
-                position = writer.open(f"{self._sink}.dead-letter") or {}
+                position = writer.open(f"{self._task}.dead-letter") or {}
             except BaseException:
                 writer.close()
                 raise
@@ -75,6 +77,23 @@ class DeadLetters:
             self._written = {place: [list(run) for run in runs] for place, runs in written.items()}
             self._writer = writer
         return self._writer
+
+    def _letter(self, record: StoredRecord, error: BadRecord) -> Record:
+        told = {
+            "topic": record.topic,
+            "partition": str(record.partition),
+            "offset": str(record.offset),
+            "connector.name": self._sink,
+            "task.id": str(self._number),
+            "stage": "TASK_PUT",
+            "exception.class.name": f"{type(error).__module__}.{type(error).__qualname__}",
+            "exception.message": error.message,
+        }
+        headers: Sequence[tuple[str, bytes | None]] = [
+            *record.headers,
+            *((f"__connect.errors.{name}", value.encode()) for name, value in told.items()),
+        ]
+        return Record(self._topic, record.key, record.value, record.timestamp_ms, headers)
 
     def _ahead(self, place: str, runs: _Runs) -> _Runs:
         reached = cast("int", self._durable.get(place, 0))
@@ -96,24 +115,6 @@ class LetteredOffsets:
         """Make the letters durable, then keep `position`."""
         self._letters.flush()
         self._offsets.save(task, position)
-
-
-def _letter(record: StoredRecord, topic: str, sink: str, error: BadRecord) -> Record:
-    told = {
-        "topic": record.topic,
-        "partition": str(record.partition),
-        "offset": str(record.offset),
-        "connector.name": sink,
-        "task.id": "0",
-        "stage": "TASK_PUT",
-        "exception.class.name": f"{type(error).__module__}.{type(error).__qualname__}",
-        "exception.message": error.message,
-    }
-    headers: Sequence[tuple[str, bytes | None]] = [
-        *record.headers,
-        *((f"__connect.errors.{name}", value.encode()) for name, value in told.items()),
-    ]
-    return Record(topic, record.key, record.value, record.timestamp_ms, headers)
 
 
 def _holds(runs: _Runs, offset: int) -> bool:
