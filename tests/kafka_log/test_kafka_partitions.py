@@ -18,17 +18,18 @@ from tailrace.log.store.partitioner import partition_of
 
 JUDGE = Path(__file__).with_name("PartitionJudge.java")
 KEYS = 4000
+COUNT = 7
 
 
-def judged(keys: list[bytes], partitions: int) -> list[int]:
-    """Return the partitions that Java's producer chooses."""
+def judged(keys: list[bytes], *partitions: int) -> list[tuple[int, ...]]:
+    """Return the partitions that Java's producer chooses for each key, in topics of so many."""
     command = kafka_servers.require().java(str(JUDGE), "-XX:TieredStopAtLevel=1")
     told = "".join(base64.b64encode(key).decode() + "\n" for key in keys)
     done = subprocess.run(
-        [*command, str(partitions)], input=told, capture_output=True, text=True, check=False, timeout=240
+        [*command, *map(str, partitions)], input=told, capture_output=True, text=True, check=False, timeout=240
     )
     assert done.returncode == 0, done.stderr
-    return [int(line) for line in done.stdout.split()]
+    return [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
 
 
 def some_keys() -> list[bytes]:
@@ -41,16 +42,17 @@ def some_keys() -> list[bytes]:
 @pytest.mark.kafka
 def test_keys_of_all_lengths_go_where_java_puts_them(kafka: KafkaCluster) -> None:
     keys = some_keys()
-    for partitions in (7, 1000):
-        chosen = judged(keys, partitions)
-        assert [partition_of(key, partitions) for key in keys] == chosen
-        assert [(partition_hash(key) & 0x7FFFFFFF) % partitions for key in keys] == chosen, "the compiled core's"
-        assert len(set(chosen)) == partitions if partitions == 7 else len(set(chosen)) > 900
+    chosen = judged(keys, COUNT, 1000)
+    assert [(partition_of(key, COUNT), partition_of(key, 1000)) for key in keys] == chosen
+    compiled = [partition_hash(key) & 0x7FFFFFFF for key in keys]
+    assert [(number % COUNT, number % 1000) for number in compiled] == chosen
+    assert len({few for few, _ in chosen}) == COUNT
+    assert len({many for _, many in chosen}) > 900
 
-    log, few = make_log(kafka, partitions=7), keys[:400]
+    log, some = make_log(kafka, partitions=COUNT), keys[:400]
     with writing(log) as sink:
-        sink.write([Record(TOPIC, key, key, 1_700_000_000_000) for key in few])
+        sink.write([Record(TOPIC, key, key, 1_700_000_000_000) for key in some])
         sink.commit({"at": 1})
-    assert len(stored(log, len(few))) == len(few)
-    lying = {record.value: number for number in range(7) for record in log.records(TOPIC, number, 0)}
-    assert [lying[key] for key in few] == judged(few, 7)
+    assert len(stored(log, len(some))) == len(some)
+    lying = {record.value: number for number in range(COUNT) for record in log.records(TOPIC, number, 0)}
+    assert [lying[key] for key in some] == [few for few, _ in chosen[: len(some)]]
