@@ -127,7 +127,7 @@ class Campaign:
         bulk.start()
         try:
             chaos.run(stopping)
-            watch.join(120)  # the writers go on until the snapshot is done
+            watch.join(480)  # the writers go on until the snapshot is done
         finally:
             bulk.join(300)
             stopping.set()
@@ -222,7 +222,7 @@ def tail_differs(worker: Worker, topics: Topics, topic: str, *, records: int = 5
     """Compare the first records of `tailrace tail` with those of the log's reader; return how they differ."""
     done = subprocess.run(
         [str(TAILRACE), "tail", topic, "--config", str(worker.config), "--from", "earliest", "--max", str(records)],
-        capture_output=True, check=False, timeout=60,
+        capture_output=True, check=False, timeout=240,
     )  # fmt: skip
     lines: Iterator[dict[str, object]] = map(json.loads, done.stdout.splitlines())
     told = [(line["topic"], line["partition"], line["offset"], line["value"] is None) for line in lines]
