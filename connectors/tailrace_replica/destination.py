@@ -17,6 +17,8 @@ from tailrace.source import Finding
 from tailrace_replica.target import Changes, RowWriter, Target
 
 BOOKS = "tailrace_replica"
+MOVES = "tailrace_replica_moves"
+"""Marks of changed keys of which one half has been here and the other has not."""
 
 Reject: TypeAlias = Callable[[Delivery, BadRecord], None]
 

@@ -25,10 +25,10 @@ from tailrace.source import Finding
 from tailrace_replica.books import FileLock
 from tailrace_replica.bound import BoundWriter
 from tailrace_replica.config import ReplicaConfig
-from tailrace_replica.destination import BOOKS, Reject, fenced
+from tailrace_replica.destination import BOOKS, MOVES, Reject, fenced
 from tailrace_replica.kind import Kind
 from tailrace_replica.printed import printer
-from tailrace_replica.target import Changes, Name, Patch, Target, key_of, missing_row
+from tailrace_replica.target import Changes, Half, Name, Patch, Target, key_of, missing_row
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -56,6 +56,7 @@ _WIDER = {
 }
 _NULL = "\\N"
 _MAKE_BOOKS = f"CREATE TABLE IF NOT EXISTS {BOOKS} (task VARCHAR PRIMARY KEY, epoch BIGINT NOT NULL, position VARCHAR)"
+_MAKE_MOVES = f"CREATE TABLE IF NOT EXISTS {MOVES} (mark VARCHAR PRIMARY KEY)"
 
 
 class DuckDestination:
@@ -81,6 +82,7 @@ class DuckDestination:
         self._lock.acquire()
         with self._translated("open the replica"), closing(self._connected()) as connection:
             connection.execute(_MAKE_BOOKS)
+            connection.execute(_MAKE_MOVES)
             row = connection.execute(
                 f"INSERT INTO {BOOKS} VALUES (?, 1, NULL) ON CONFLICT (task) DO UPDATE SET epoch = epoch + 1 "
                 "RETURNING epoch, position",
@@ -118,7 +120,7 @@ class DuckDestination:
                     self._run(f"DELETE FROM {_quoted(target.name)}")
                 return
             if changes.moved is not None:
-                self._move(target, *changes.moved)
+                self._move(target, changes.moved)
                 return
             rows = changes.added or [(row, item) for row, item in changes.rows.values() if isinstance(row, tuple)]
             if target.key:
@@ -154,6 +156,7 @@ class DuckDestination:
             return None
         with self._translated("look up the position"), closing(self._connected()) as connection:
             connection.execute(_MAKE_BOOKS)
+            connection.execute(_MAKE_MOVES)
             row = connection.execute(f"SELECT position FROM {BOOKS} WHERE task = ?", [task]).fetchone()
         return None if row is None or row[0] is None else json.loads(row[0])
 
@@ -164,6 +167,8 @@ class DuckDestination:
         try:
             with self._translated("set the position"), closing(self._connected()) as connection:
                 connection.execute(_MAKE_BOOKS)
+                connection.execute(_MAKE_MOVES)
+                connection.execute(f"DELETE FROM {MOVES}")  # who begins anew meets both halves again
                 connection.execute(
                     f"INSERT INTO {BOOKS} VALUES ($1, 1, $2) "
                     "ON CONFLICT (task) DO UPDATE SET epoch = epoch + 1, position = $2",
@@ -224,11 +229,17 @@ class DuckDestination:
             for name in there.keys() - {column.name for column in target.columns}:
                 self._run(f"ALTER TABLE {table} DROP COLUMN {_quote(name)}")
 
-    def _move(self, target: Target, old: tuple[object, ...], new: tuple[object, ...]) -> None:
+    def _move(self, target: Target, half: Half) -> None:
+        second = self._run(f"DELETE FROM {MOVES} WHERE mark = ? RETURNING mark", [half.mark]).fetchone()
+        if second is None:
+            self._run(f"INSERT INTO {MOVES} VALUES (?)", [half.mark])
+        if not half.leaving:
+            return
+        old, new = half.old, half.new
         kinds = {column.name: column.kind for column in target.columns}
         texts = [f"{_quote(name)} = {_cast('?', kinds[name])}" for name in target.key]
         table, which = _quoted(target.name), " AND ".join(texts)
-        if self._run(f"SELECT 1 FROM {table} WHERE {which}", new).fetchone() is None:
+        if second is None and self._run(f"SELECT 1 FROM {table} WHERE {which}", new).fetchone() is None:
             self._run(f"UPDATE {table} SET {', '.join(texts)} WHERE {which}", [*new, *old])
         elif old != new:
             self._run(f"DELETE FROM {table} WHERE {which}", old)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import cast
 
 from tailrace.codec.delivery import Delivery
-from tailrace.codec.header import DEFAULTED_COLUMNS, NEW_KEY
+from tailrace.codec.header import DEFAULTED_COLUMNS, NEW_KEY, OLD_KEY
 from tailrace.errors import BadRecord
-from tailrace_replica.target import Changes, Lines, Patch, Row, RowWriter, Target, key_of
+from tailrace_replica.target import Changes, Half, Lines, Patch, Row, RowWriter, Target, key_of
 
 _FRAME = 5
 
@@ -73,20 +74,24 @@ class Intake:
         return True
 
     def move(self, item: Delivery) -> Changes | None:
-        """Return the move that a delete is the first half of, where its headers say so; else None.
+        """Return what is to be done because the delivery is one half of a changed key, where its headers say so.
 
-        What follows under the new key may lack values that were not sent: the old row has them.
+        The half of the new key may lack values that were not sent: the old row has them.
         """
-        told = dict(item.record.headers).get(NEW_KEY)
-        change = item.change
-        if told is None or not self._target.key or change is None or change.op != "d":
+        headers, change, key = dict(item.record.headers), item.change, self._target.key
+        leaving = NEW_KEY in headers
+        told = headers.get(NEW_KEY if leaving else OLD_KEY)
+        if told is None or not key or change is None or (change.op == "d") is not leaving:
             return None
         kinds = {column.name: column.kind.name for column in self._target.columns}
-        if any(kinds[name] in _NOT_AS_JSON for name in self._target.key):
+        if any(kinds[name] in _NOT_AS_JSON for name in key):
             return None
-        new = json.loads(told)
-        keys = (self._writer.bound(self._target.key, key_of(item)), self._writer.bound(self._target.key, new))
-        return Changes(self._target, self._writer, moved=keys)
+        own, other = self._writer.bound(key, key_of(item)), self._writer.bound(key, json.loads(told))
+        old, new = (own, other) if leaving else (other, own)
+        # One change may be told from the same place as another one, but not of the same keys.
+        place = json.dumps([item.record.topic, change.source, repr(old), repr(new)], sort_keys=True, default=repr)
+        half = Half(hashlib.sha256(place.encode()).hexdigest(), old, new, leaving)
+        return Changes(self._target, self._writer, moved=half)
 
     def takes(self, item: Delivery) -> bool:
         """Take a usual delivery of the same schemas, without a look at its values; False where `take` has to look.

@@ -19,12 +19,12 @@ from tailrace.position import Position
 from tailrace.source import Finding
 from tailrace_replica.bound import BoundWriter
 from tailrace_replica.config import ReplicaConfig
-from tailrace_replica.destination import BOOKS, Reject, fenced, held
+from tailrace_replica.destination import BOOKS, MOVES, Reject, fenced, held
 from tailrace_replica.mysql_connection import connected
 from tailrace_replica.mysql_fault import refuses_row, translated
 from tailrace_replica.mysql_type import binder_of, normal, type_of, widens
 from tailrace_replica.statement import Statements
-from tailrace_replica.target import Changes, Patch, Target, key_of, missing_row
+from tailrace_replica.target import Changes, Half, Patch, Target, key_of, missing_row
 
 if TYPE_CHECKING:
     from pymysql import Connection
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 _MAKE_BOOKS = (
     f"CREATE TABLE IF NOT EXISTS {BOOKS} (task VARCHAR(190) PRIMARY KEY, epoch BIGINT NOT NULL, position LONGTEXT) "
+    "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin ENGINE = InnoDB"
+)
+_MAKE_MOVES = (
+    f"CREATE TABLE IF NOT EXISTS {MOVES} (mark CHAR(64) PRIMARY KEY) "
     "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin ENGINE = InnoDB"
 )
 _Rows: TypeAlias = "Sequence[tuple[Any, Delivery]]"
@@ -79,6 +83,7 @@ class MysqlDestination:
         with translated("open the replica"):
             self._lock(self._connection, task)
             self._run(_MAKE_BOOKS)
+            self._run(_MAKE_MOVES)
             self._run(
                 f"INSERT INTO {BOOKS} (task, epoch) VALUES (%s, 1) ON DUPLICATE KEY UPDATE epoch = epoch + 1", (task,)
             )
@@ -120,7 +125,7 @@ class MysqlDestination:
                 return
             self._begin()
             if changes.moved is not None:
-                self._move(target, *changes.moved)
+                self._move(target, changes.moved)
                 return
             if not target.key:
                 self._put(_SAY.insert(target), list(changes.added), reject)
@@ -168,6 +173,8 @@ class MysqlDestination:
             self._lock(connection, task)
             with connection.cursor() as cursor:
                 cursor.execute(_MAKE_BOOKS)
+                cursor.execute(_MAKE_MOVES)
+                cursor.execute(f"DELETE FROM {MOVES}")  # who begins anew meets both halves again
                 cursor.execute(
                     f"INSERT INTO {BOOKS} (task, epoch, position) VALUES (%s, 1, %s) "
                     "ON DUPLICATE KEY UPDATE epoch = epoch + 1, position = %s",
@@ -275,8 +282,14 @@ class MysqlDestination:
             gone = there.keys() - {column.name for column in target.columns}
             self._to_drop += [f"ALTER TABLE {_SAY.table(target)} DROP COLUMN {_quote(name)}" for name in gone]
 
-    def _move(self, target: Target, old: tuple[object, ...], new: tuple[object, ...]) -> None:
-        if not self._row(self._own, _SAY.exists(target), new):
+    def _move(self, target: Target, half: Half) -> None:
+        second = self._run(f"DELETE FROM {MOVES} WHERE mark = %s", (half.mark,))
+        if not second:
+            self._run(f"INSERT INTO {MOVES} VALUES (%s)", (half.mark,))
+        if not half.leaving:
+            return
+        old, new = half.old, half.new
+        if not second and not self._row(self._own, _SAY.exists(target), new):
             self._run(_SAY.change(target, target.key), (*new, *old))
         elif old != new:
             self._run(_SAY.delete(target), old)

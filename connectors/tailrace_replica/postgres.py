@@ -26,12 +26,12 @@ from tailrace.position import Position
 from tailrace.source import Finding
 from tailrace_replica.config import ReplicaConfig
 from tailrace_replica.copyline import line_writer
-from tailrace_replica.destination import BOOKS, Reject, fenced, held
+from tailrace_replica.destination import BOOKS, MOVES, Reject, fenced, held
 from tailrace_replica.postgres_fault import translated
 from tailrace_replica.postgres_merge import PostgresMerges, Rows
 from tailrace_replica.postgres_table import PostgresTables, identifier, one_at_a_time, typed
 from tailrace_replica.postgres_type import escaped, text_of, type_of
-from tailrace_replica.target import Changes, Lines, Patch, RowWriter, Target, key_of, missing_row
+from tailrace_replica.target import Changes, Half, Lines, Patch, RowWriter, Target, key_of, missing_row
 
 _PLANS = "SET enable_hashjoin = off; SET enable_mergejoin = off"
 """Rows to change are found by their key's index. Statistics of a temporary table are none, and what the planner would
@@ -124,7 +124,7 @@ class PostgresDestination:
                     self._run(sql.SQL("TRUNCATE {}").format(identifier(target.name)))
                 return
             if changes.moved is not None:
-                self._move(target, *changes.moved)
+                self._move(target, changes.moved)
                 return
             if not target.key:
                 self._add(target, [(cast("bytes", row), item) for row, item in changes.added], reject)
@@ -172,6 +172,7 @@ class PostgresDestination:
             if not (locked and locked[0]):
                 raise held(task)
             _make_books(connection)
+            connection.execute(f"DELETE FROM {MOVES}")  # who begins anew meets both halves again
             connection.execute(
                 f"INSERT INTO {BOOKS} (task, epoch, position) VALUES (%(task)s, 1, %(at)s) "
                 f"ON CONFLICT (task) DO UPDATE SET epoch = {BOOKS}.epoch + 1, position = %(at)s",
@@ -241,12 +242,18 @@ class PostgresDestination:
         merges = self._own_merges
         merges.refusing(lines, lambda part: merges.copy(identifier(target.name), target, part), reject)
 
-    def _move(self, target: Target, old: tuple[object, ...], new: tuple[object, ...]) -> None:
+    def _move(self, target: Target, half: Half) -> None:
+        second = self._own.execute(f"DELETE FROM {MOVES} WHERE mark = %s", (half.mark,)).rowcount
+        if not second:
+            self._own.execute(f"INSERT INTO {MOVES} VALUES (%s)", (half.mark,))
+        if not half.leaving:
+            return
+        old, new = half.old, half.new
         kinds = {column.name: typed(type_of(column.kind)) for column in target.columns}
         texts = [sql.SQL("{} = %s::{}").format(sql.Identifier(name), kinds[name]) for name in target.key]
         table, which = identifier(target.name), sql.SQL(" AND ").join(texts)
         there = sql.SQL("SELECT 1 FROM {} WHERE {}").format(table, which)
-        if self._run(there, new) == 0:
+        if not second and self._run(there, new) == 0:
             statement = sql.SQL("UPDATE {} SET {} WHERE {}").format(table, sql.SQL(", ").join(texts), which)
             self._run(statement, [*new, *old])
         elif old != new:
@@ -312,10 +319,11 @@ def connection_string(config: ReplicaConfig) -> str:
 
 
 def _make_books(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    row = connection.execute("SELECT to_regclass(%s)", (BOOKS,)).fetchone()
+    row = connection.execute("SELECT to_regclass(%s)", (MOVES,)).fetchone()
     if row is None or row[0] is None:
         one_at_a_time(connection)
         connection.execute(
             f"CREATE TABLE IF NOT EXISTS {BOOKS} "
             "(task text PRIMARY KEY, epoch bigint NOT NULL, position text, committed timestamptz)"
         )
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {MOVES} (mark text PRIMARY KEY)")

@@ -118,7 +118,9 @@ class ReplicaSink:
         if item.record.headers and (move := intake.move(item)) is not None:
             self._set_aside(intake)
             self._waiting.append(move)
-        elif not intake.take(item):
+            if move.moved is not None and move.moved.leaving:
+                return
+        if not intake.take(item):
             self._set_aside(intake)
             intake.take(item)
 

@@ -23,11 +23,11 @@ from tailrace.source import Finding
 from tailrace_replica.books import FileLock
 from tailrace_replica.bound import BoundWriter
 from tailrace_replica.config import ReplicaConfig
-from tailrace_replica.destination import BOOKS, Reject, fenced
+from tailrace_replica.destination import BOOKS, MOVES, Reject, fenced
 from tailrace_replica.kind import Kind
 from tailrace_replica.printed import printer
 from tailrace_replica.statement import Statements
-from tailrace_replica.target import Changes, Patch, Target, key_of, missing_row
+from tailrace_replica.target import Changes, Half, Patch, Target, key_of, missing_row
 
 _TYPES = {
     "int16": "INTEGER",
@@ -113,7 +113,7 @@ class SqliteDestination:
                     self._own.execute(f"DELETE FROM {_SAY.table(target)}")
                 return
             if changes.moved is not None:
-                self._move(target, *changes.moved)
+                self._move(target, changes.moved)
                 return
             if not target.key:
                 self._put(_SAY.insert(target), [(row, item) for row, item in changes.added], reject)
@@ -166,6 +166,7 @@ class SqliteDestination:
         try:
             with self._translated("set the position"), closing(self._connected()) as connection:
                 _make_books(connection)
+                connection.execute(f"DELETE FROM {MOVES}")  # who begins anew meets both halves again
                 connection.execute(
                     f"INSERT INTO {BOOKS} (task, epoch, position) VALUES (?1, 1, ?2) "
                     "ON CONFLICT (task) DO UPDATE SET epoch = epoch + 1, position = ?2",
@@ -219,8 +220,14 @@ class SqliteDestination:
             for name in there.keys() - {column.name for column in target.columns}:
                 self._own.execute(f"ALTER TABLE {_SAY.table(target)} DROP COLUMN {_quote(name)}")
 
-    def _move(self, target: Target, old: tuple[object, ...], new: tuple[object, ...]) -> None:
-        if not self._own.execute(_SAY.exists(target), new).fetchone():
+    def _move(self, target: Target, half: Half) -> None:
+        second = self._own.execute(f"DELETE FROM {MOVES} WHERE mark = ?", (half.mark,)).rowcount
+        if not second:
+            self._own.execute(f"INSERT INTO {MOVES} VALUES (?)", (half.mark,))
+        if not half.leaving:
+            return
+        old, new = half.old, half.new
+        if not second and not self._own.execute(_SAY.exists(target), new).fetchone():
             self._own.execute(_SAY.change(target, target.key), (*new, *old))
         elif old != new:
             self._own.execute(_SAY.delete(target), old)
@@ -289,6 +296,7 @@ def _make_books(connection: sqlite3.Connection) -> None:
     connection.execute(
         f"CREATE TABLE IF NOT EXISTS {BOOKS} (task TEXT PRIMARY KEY, epoch INTEGER NOT NULL, position TEXT)"
     )
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {MOVES} (mark TEXT PRIMARY KEY)")
 
 
 def _meaning(doing: str, error: sqlite3.Error) -> TailraceError:

@@ -80,13 +80,28 @@ Entry: TypeAlias = "tuple[Row | Patch | None, Delivery]"
 """What becomes of a row, None where it is deleted, and the delivery that says so."""
 
 
+@dataclass(frozen=True, slots=True)
+class Half:
+    """One of the two records that tell of a changed key: of the old key, which is `leaving`, or of the new one.
+
+    Topics of several partitions have no order between them. `mark` is the same in both, and differs between changes.
+    """
+
+    mark: str
+    old: tuple[object, ...]
+    new: tuple[object, ...]
+    """The keys, as parameters of a statement."""
+    leaving: bool
+
+
 @dataclass(slots=True)
 class Changes:
     """What is to be done to one table, at most one thing to each key.
 
     `rows` has it by the key's octets; without a key `added` has the rows. `fresh` says that all of them are inserts.
-    `emptied`: everything goes, and that is all; the target has no columns then. `moved`: the row of the first key gets
-    the second one, with all that it holds, and that is all; where there is a row of that key already, it just goes.
+    `emptied`: everything goes, and that is all; the target has no columns then. `moved`: a key changed,
+    and that is all. The half that comes first is noted. If it is the one of the old key, the row gets the new key, with
+    all that it holds; where there is a row of that key, or the other half was here before, the old row just goes.
     """
 
     target: Target
@@ -95,7 +110,7 @@ class Changes:
     added: list[tuple[Row, Delivery]] = field(default_factory=list)
     fresh: bool = True
     emptied: bool = False
-    moved: tuple[tuple[object, ...], tuple[object, ...]] | None = None
+    moved: Half | None = None
 
 
 class RowWriter(Protocol):

@@ -263,7 +263,7 @@ def test_what_passes_is_waited_for_without_limit(
         assert yard.worker.stop() == 0, yard.worker.last_words()
         for name, end in ends.items():
             assert end.rows() == yard.rows, name
-    mysql.execute("DROP TABLE fulldisk.items, fulldisk.tailrace_replica")
+    mysql.execute("DROP TABLE fulldisk.items, fulldisk.tailrace_replica, fulldisk.tailrace_replica_moves")
 
 
 FLOOD = "index.blocks.read_only_allow_delete"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,29 @@ def test_a_key_that_changes_takes_along_what_was_not_sent(place: Place, stage: R
             sink.commit(told.position)
     found = [(row["id"], row["name"], row["note"]) for row in stage.rows()]
     assert found == [(2, "one", "large"), (4, "three", "also large")]
+
+
+@pytest.mark.parametrize("commits", [1, 4])
+def test_a_key_that_changed_and_went_stays_gone_whichever_half_comes_first(
+    place: Place, stage: ReplicaStage, commits: int
+) -> None:
+    """In topics of several partitions the old key's half may come when the row of the new key has gone again."""
+    told = stage.told
+    first, moved, gone = told.insert(1, name="one"), told.move(1, 2), told.delete(2)
+    other = told.insert(3, name="three")
+    parts = [first, moved[2:], gone, [*moved[:2], *other]]
+    for items in parts if commits > 1 else [list(chain(*parts))]:
+        with closing(stage.sink()) as sink:
+            sink.open("contract")
+            sink.write(items)
+            sink.commit(told.position)
+    assert [row["id"] for row in stage.rows()] == [3]
+    with closing(stage.sink()) as sink:
+        sink.open("contract")
+        sink.write(told.move(3, 1, note=UNAVAILABLE))
+        sink.commit(told.position)
+    assert [(row["id"], row["name"]) for row in stage.rows()] == [(1, "three")]
+    assert place.query("SELECT mark FROM tailrace_replica_moves") == []
 
 
 def test_positions_are_told_and_set(place: Place, stage: ReplicaStage) -> None:
