@@ -9,8 +9,9 @@ table at that place, and its rows are emitted.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from operator import itemgetter
 from socket import socket
 from typing import Protocol
 
@@ -98,11 +99,6 @@ class Reading:
         return any(table.flight and not table.key and table.flight[0].view is not None for table in tables)
 
     @property
-    def awaits(self) -> int:
-        """The rank of the place that the stream has to reach for rows to be emitted; 0: none."""
-        return max((r.view.rank for r in self._readers if r.view and r.chunk and r.chunk.view is None), default=0)
-
-    @property
     def pending(self) -> bool:
         """Whether there is something to receive that no socket shows."""
         return any(reader.reading and reader.connection.pending for reader in self._readers)
@@ -133,20 +129,31 @@ class Reading:
 
     def reached(self, rank: int) -> None:
         """Everything that begins before the place `rank` has been streamed, and nothing else."""
-        for reader in self._readers:
-            chunk, view = reader.chunk, reader.view
-            if chunk is None or view is None or chunk.view is not None or chunk.discarded or view.rank > rank:
-                continue
-            if not reader.checked:
-                continue
+        for reader, chunk in self._due(rank):
             window = chunk.window
-            if window is not None and window.useless:
+            # Its rows are emitted after those of the chunks before it, which may need the stream to go on. But that
+            # would stop at the first change that is to be told after these rows: they have to be read later.
+            flight = chunk.table.flight
+            early = any(other.view is None for other in flight[: flight.index(chunk)])
+            if early or (window is not None and window.useless):
                 self._again(reader)
                 continue
             reader.cut = rank
             self._snapshot.start(chunk, PlaceView(rank))
             reader.amended = {} if window is None else window.rows
             chunk.whole = bool(reader.amended)
+
+    def _due(self, rank: int) -> Iterator[tuple[ChunkReader, Chunk]]:
+        """Give the chunks whose view is that of the place `rank`, or of one before, in the order of their rows."""
+        due = []
+        for reader in self._readers:
+            chunk, view = reader.chunk, reader.view
+            if chunk is None or view is None or chunk.view is not None or chunk.discarded or view.rank > rank:
+                continue
+            if reader.checked:
+                due.append((chunk.table.flight.index(chunk), reader, chunk))
+        for _, reader, chunk in sorted(due, key=itemgetter(0)):
+            yield reader, chunk
 
     def take(self, most: int, most_bytes: int) -> tuple[Sequence[Event], int]:
         """Return events of rows whose turn it is, and about how many bytes they take."""
