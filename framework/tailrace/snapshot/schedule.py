@@ -6,7 +6,7 @@ Everything that has been emitted is in `to_json`, and nothing else, so that a po
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from tailrace.position import Json
 from tailrace.snapshot.order import Key
@@ -15,6 +15,8 @@ from tailrace.snapshot.view import Place, Transaction, View
 
 MOST_VIEWS = 32
 """Chunks whose view the stream has not passed: beyond these the snapshot waits, so that positions stay small."""
+
+MOST_OWED = 10_000
 
 
 class Snapshot:
@@ -124,13 +126,21 @@ class Snapshot:
 
     def saw(self, view: View) -> bool:
         """Whether `view` sees all that has been streamed so far; if not, no chunk may be read with it."""
-        self.unseen = {transaction for transaction in self.unseen if not view.sees(transaction)}
+        seen = {transaction for transaction in self.unseen if view.sees(transaction)}
+        self.unseen -= seen
+        # A view that was taken before this one, and is told of after it, may not see them.
+        for chunk in self._without_view() if seen else ():
+            if chunk.owed is not None:
+                chunk.owed |= seen
+                chunk.owed = chunk.owed if len(chunk.owed) <= MOST_OWED else None
         self.version += 1
         return not self.unseen
 
     def start(self, chunk: Chunk, view: View) -> bool:
         """Read `chunk` with `view`; False: the view is of no use, take another a little later."""
-        if not self.saw(view):
+        sees_all = self.saw(view)
+        owed, chunk.owed = chunk.owed, set()
+        if not sees_all or owed is None or not all(view.sees(transaction) for transaction in owed):
             return False
         chunk.table.start(chunk, view)
         return True
@@ -174,6 +184,11 @@ class Snapshot:
 
     def _scope(self) -> dict[str, Json]:
         return {"known": sorted(self.known, key=str), "scope": self.scope}
+
+    def _without_view(self) -> Iterator[Chunk]:
+        """Give the chunks whose view may be on its way."""
+        for table in self.tables.values():
+            yield from (chunk for chunk in (*table.flight, *table.rereads) if chunk.view is None)
 
     def _reading(self) -> bool:
         return any(table.flight or table.rereads for table in self.tables.values())

@@ -22,7 +22,7 @@ It does not read anything; connectors do.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from tailrace.errors import Fatal
@@ -74,6 +74,8 @@ class Chunk:
     """Notes what changes among its rows, between when its read is asked for and when its view is accepted."""
     whole: bool = False
     """Some of its rows have been handed out, and count only once all have: no position is good until then."""
+    owed: set[Transaction] | None = field(default_factory=set)
+    """Transactions that another view was found to see while this one's was being taken; None: too many to count."""
 
 
 class TableSnapshot:
