@@ -88,8 +88,9 @@ class Intake:
             return None
         own, other = self._writer.bound(key, key_of(item)), self._writer.bound(key, json.loads(told))
         old, new = (own, other) if leaving else (other, own)
-        # One change may be told from the same place as another one, but not of the same keys.
-        place = json.dumps([item.record.topic, change.source, repr(old), repr(new)], sort_keys=True, default=repr)
+        # One change may be told from the same place as another one, but not of the same keys; and another sink may
+        # fill other tables of this database with the same changes.
+        place = json.dumps([self._target.label, change.source, repr(old), repr(new)], sort_keys=True, default=repr)
         half = Half(hashlib.sha256(place.encode()).hexdigest(), old, new, leaving)
         return Changes(self._target, self._writer, moved=half)
 

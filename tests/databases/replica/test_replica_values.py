@@ -177,6 +177,19 @@ def test_a_key_that_changed_and_went_stays_gone_whichever_half_comes_first(
     assert place.query("SELECT mark FROM tailrace_replica_moves") == []
 
 
+def test_two_sinks_of_one_database_move_their_rows_each(place: Place, stage: ReplicaStage) -> None:
+    told = stage.told
+    parts = [told.insert(1, name="one", note="large"), told.move(1, 2, note=UNAVAILABLE)]
+    for items in parts:
+        for name, table in (("contract", None), ("other", "{schema}_{table}_too")):
+            with closing(stage.sink(**({} if table is None else {"table": table}))) as sink:
+                sink.open(name)
+                sink.write(items)
+                sink.commit(told.position)
+    assert [(row["id"], row["note"]) for row in stage.rows()] == [(2, "large")]
+    assert place.query("SELECT id, note FROM public_items_too") == [(2, "large")]
+
+
 def test_positions_are_told_and_set(place: Place, stage: ReplicaStage) -> None:
     sink = stage.sink()
     assert sink.position("contract") is None
