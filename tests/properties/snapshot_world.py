@@ -54,6 +54,8 @@ class Fold:
 @dataclass
 class Reading:
     chunk: Chunk
+    asked: ModelView | None = None
+    """Taken by the server, and not told of yet; meanwhile the stream goes on, and other readers are told of theirs."""
     view: ModelView | None = None
     rows: list[tuple[int, int]] | None = None
     fetched: bool = False
@@ -180,12 +182,19 @@ class Consumer:
 
     def take_view(self, reading: Reading) -> None:
         chunk = reading.chunk
-        if reading.view is not None or not chunk.bounded or chunk.discarded or self.database.locked:
+        if reading.view is not None or not chunk.bounded or chunk.discarded:
             return
-        view = self.database.view()
+        if reading.asked is None:
+            if not self.database.locked:
+                reading.asked = self.database.view()
+                self.database.readers += 1
+            if reading.asked is None or (chunk.only is None and self.database.rng.random() < 0.5):
+                return
+        view, reading.asked = reading.asked, None
         if self.snapshot.start(chunk, view):
             reading.view = view
-            self.database.readers += 1
+        else:
+            self.database.readers -= 1
 
     def fetch(self, reading: Reading) -> None:
         if reading.view is None or reading.fetched:
@@ -223,7 +232,7 @@ class Consumer:
             self.readings.remove(reading)
 
     def _over(self, reading: Reading) -> None:
-        if reading.view is not None and not reading.fetched:
+        if reading.asked is not None or (reading.view is not None and not reading.fetched):
             self.database.readers -= 1
 
 

@@ -17,6 +17,7 @@ MOST_VIEWS = 32
 """Chunks whose view the stream has not passed: beyond these the snapshot waits, so that positions stay small."""
 
 MOST_OWED = 10_000
+"""Transactions that a view on its way is held to; beyond these another one is taken."""
 
 
 class Snapshot:
