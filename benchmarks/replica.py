@@ -95,7 +95,7 @@ class Ring:
         decoder = Decoder(self._log.registry())
         for record in self._log.records(TOPIC, 0, self._count):
             after = row_change(decoder.value(record.value)).after or {}
-            self._tuples.append(tuple(after.values()))
+            self._tuples.append(self._bound(tuple(after.values())))
 
     def fresh(self, *, table: bool = False) -> None:
         """Begin with an empty database, or with the empty table in it."""
@@ -148,7 +148,7 @@ class Ring:
         marks = ", ".join(["%s"] * len(self._names))
         sets = ", ".join([f'"{name}" = excluded."{name}"' for name in self._names if name != "id"])
         statement = f"INSERT INTO public.orders VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {sets}".encode()
-        rows = [self._bound(row) for row in self._tuples]
+        rows = self._tuples
         with psycopg.connect(self.server.dsn(DATABASE)) as connection:
             for first in range(0, len(rows), BATCH):
                 connection.cursor().executemany(statement, rows[first : first + BATCH])

@@ -57,19 +57,13 @@ class ReplicaSink:
 
     def write(self, items: Sequence[Delivery]) -> None:
         """Fold `items` into what is to be done."""
-        for item in items:
-            if item.record.value is None:
-                continue  # a tombstone: the delete before it has said so
-            current = self._current.get(item.record.topic)
-            if current is not None and current.takes(item):
-                continue
-            try:
-                self._take(item)
-            except BadRecord as error:
-                self._reject(item, error)
-        self._held += len(items)
-        if self._held >= self._destination.held_rows and not self._destination.ddl_commits:
-            self._apply()
+        most = self._destination.held_rows  # a batch may have more: the destination gets to work before its end
+        for start in range(0, len(items), most):
+            part = items[start : start + most]
+            self._fold(part)
+            self._held += len(part)
+            if self._held >= most and not self._destination.ddl_commits:
+                self._apply()
 
     def commit(self, position: Position) -> None:
         """Apply what is held; commit it and the position."""
@@ -102,6 +96,18 @@ class ReplicaSink:
         self._topics.clear()
         self._waiting.clear()
         self._held = 0
+
+    def _fold(self, items: Sequence[Delivery]) -> None:
+        for item in items:
+            if item.record.value is None:
+                continue  # a tombstone: the delete before it has said so
+            current = self._current.get(item.record.topic)
+            if current is not None and current.takes(item):
+                continue
+            try:
+                self._take(item)
+            except BadRecord as error:
+                self._reject(item, error)
 
     def _take(self, item: Delivery) -> None:
         if item.record.key is None and (change := item.change) is not None and change.op == "t":
