@@ -22,7 +22,7 @@ from typing import Self
 import pytest
 
 from servers import jars
-from tailrace.demo.postgres import free_port
+from tailrace.demo.postgres import free_ports
 
 VERSION = "3.4.2"
 SOURCES = Path(__file__).with_name("hdfs")
@@ -58,7 +58,7 @@ class Hdfs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.port = free_port()
+        self.port, *self._ports = free_ports(5)
         self._nodes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -73,14 +73,15 @@ class Hdfs:
         (self._folder / "webapps" / "hdfs").mkdir(parents=True)
         (self._folder / "webapps" / "datanode").mkdir()
         (self._folder / "log4j.properties").write_text(_LOGGING)
+        rpc, data, ipc, http = self._ports
         self._settings("core-site.xml", {
-            "fs.defaultFS": f"hdfs://127.0.0.1:{free_port()}", "hadoop.tmp.dir": str(self._folder / "data"),
+            "fs.defaultFS": f"hdfs://127.0.0.1:{rpc}", "hadoop.tmp.dir": str(self._folder / "data"),
         })  # fmt: skip
         self._settings("hdfs-site.xml", {
             "dfs.replication": "1", "dfs.permissions.enabled": "false", "dfs.namenode.safemode.extension": "0",
             "dfs.namenode.http-address": f"127.0.0.1:{self.port}", "dfs.datanode.hostname": "127.0.0.1",
-            "dfs.datanode.address": f"127.0.0.1:{free_port()}", "dfs.datanode.ipc.address": f"127.0.0.1:{free_port()}",
-            "dfs.datanode.http.address": f"127.0.0.1:{free_port()}", "dfs.heartbeat.interval": "1",
+            "dfs.datanode.address": f"127.0.0.1:{data}", "dfs.datanode.ipc.address": f"127.0.0.1:{ipc}",
+            "dfs.datanode.http.address": f"127.0.0.1:{http}", "dfs.heartbeat.interval": "1",
         })  # fmt: skip
         subprocess.run(
             self._command(_NAME_NODE, "-format", "-force", "-nonInteractive"),

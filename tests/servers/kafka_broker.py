@@ -29,7 +29,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from servers.kafka_programs import Programs
 from tailrace.demo.guard import Guard
-from tailrace.demo.postgres import free_port
+from tailrace.demo.postgres import free_ports
 from tailrace.errors import Fatal
 
 SETTINGS = {
@@ -102,14 +102,16 @@ class Access:
 
 
 class KafkaBroker:
-    """One broker with one data folder; building one does no I/O but finding free ports."""
+    """One broker with one data folder and three ports: its own, the clients' and the controller's."""
 
-    def __init__(self, programs: Programs, number: int, folder: Path, cluster_id: str) -> None:
+    def __init__(
+        self, programs: Programs, number: int, folder: Path, cluster_id: str, ports: tuple[int, int, int]
+    ) -> None:
         self.programs = programs
         self.number = number
         self.folder = folder / f"broker-{number}"
         self.cluster_id = cluster_id
-        self.internal_port, self.client_port, self.controller_port = free_port(), free_port(), free_port()
+        self.internal_port, self.client_port, self.controller_port = ports
         self.advertised_port = self.client_port
         """Where clients of the listener CLIENT are sent; a proxy's port, say."""
         self.properties: dict[str, str] = {}
@@ -220,7 +222,11 @@ class KafkaCluster:
         self.access = access or Access()
         # Sixteen octets in base64; to the format tool a leading `-` is an option, so the first six bits are no 62.
         cluster_id = base64.urlsafe_b64encode(bytes([0]) + uuid.uuid4().bytes[1:]).decode().rstrip("=")
-        self.brokers = [KafkaBroker(programs, number, self.folder, cluster_id) for number in range(1, count + 1)]
+        ports = iter(free_ports(3 * count))
+        self.brokers = [
+            KafkaBroker(programs, number, self.folder, cluster_id, three)
+            for number, three in enumerate(zip(ports, ports, ports, strict=True), 1)
+        ]
         copies, in_sync = str(min(3, count)), str(min(2, count))
         voters = ",".join(f"{broker.number}@127.0.0.1:{broker.controller_port}" for broker in self.brokers)
         protocols = {"INTERNAL": "PLAINTEXT", "CLIENT": self.access.protocol, "CONTROLLER": "PLAINTEXT"}

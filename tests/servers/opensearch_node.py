@@ -30,7 +30,7 @@ from cryptography.x509.oid import NameOID
 
 from servers.opensearch_programs import Programs
 from tailrace.demo.guard import Guard
-from tailrace.demo.postgres import free_port
+from tailrace.demo.postgres import free_ports
 
 # BCrypt of cost 4: a log-in must not cost a test machine half a second.
 USERS = {
@@ -73,7 +73,7 @@ class OpenSearchNode:
 
     def __init__(self, programs: Programs, *, heap_mb: int = 384) -> None:
         self.programs = programs
-        self.port, self._transport_port = free_port(), free_port()
+        self.port, self._transport_port = free_ports(2)
         self.url = f"https://127.0.0.1:{self.port}"
         self.settings: dict[str, str] = {}
         self.java_options = ["-XX:TieredStopAtLevel=1"]

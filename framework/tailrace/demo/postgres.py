@@ -305,14 +305,22 @@ class PostgresServer:
 
 def free_port() -> int:
     """Return a port on 127.0.0.1 that nobody listens on; raises `Fatal` where there is none."""
-    for port in random.sample(PORTS, 200):
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return different ones for a server that listens on several: drawn one by one, two of them may be the same."""
+    ports: list[int] = []
+    for port in random.sample(PORTS, 200 + count):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
+            ports.append(port)
+        if len(ports) == count:
+            return ports
     raise Fatal(
         f"no free port between {PORTS.start} and {PORTS.stop}", hint="end some of the servers that listen there"
     )
