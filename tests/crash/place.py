@@ -101,12 +101,24 @@ class FolderPlace:
 
 
 class KafkaPlace:
-    """Topics in three brokers, a proxy before each of them; `seed` chooses how they are written."""
+    """Topics in three brokers, a proxy before each of them; `seed` chooses how they are written.
+
+    `beside` are blows at what else is there, dealt in turn with those at the brokers.
+    """
 
     dense = False
 
-    def __init__(self, programs: Programs, folder: Path, seed: int = 0, *, partitions: int = 1) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        folder: Path,
+        seed: int = 0,
+        *,
+        partitions: int = 1,
+        beside: Mapping[str, Callable[[], None]] | None = None,
+    ) -> None:
         self.cluster = KafkaCluster(programs, 3)
+        self._beside = beside or {}
         self._programs = programs
         self._folder = folder
         self._proxies: list[TcpProxy] = []
@@ -149,9 +161,12 @@ class KafkaPlace:
             yield int(offset), _octets(key), _octets(value)
 
     def blows(self) -> Sequence[str]:
-        return "kill_broker", "cut_brokers", "refuse_brokers", "deaf_brokers", "hold_broker"
+        return *self._beside, "kill_broker", "cut_brokers", "refuse_brokers", "deaf_brokers", "hold_broker"
 
     def deal(self, name: str, rng: random.Random) -> None:
+        if name in self._beside:
+            self._beside[name]()
+            return
         blow: Callable[[random.Random], None] = getattr(self, f"_{name}")
         blow(rng)
 

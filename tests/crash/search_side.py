@@ -41,6 +41,11 @@ class NodeServer:
         """Kill it with signal 9."""
         self._node.kill()
 
+    def restart(self) -> None:
+        """Kill it with signal 9, and start it again."""
+        self.kill()
+        self.start()
+
 
 class Destination:
     """The side that the blows fall on."""

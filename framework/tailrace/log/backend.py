@@ -74,6 +74,15 @@ class Limiting(Protocol):
         ...
 
 
+@runtime_checkable
+class Settling(Protocol):
+    """A log in which what a dead writer left open holds up others, until somebody writes as the same task again."""
+
+    def settle(self, task: str) -> None:
+        """Undo what the last writer of `task` left open; one that still writes is fenced off."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """What follows a position in a log: `seconds` is the age of its oldest part, 0 where nothing follows."""

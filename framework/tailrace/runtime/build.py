@@ -282,7 +282,7 @@ def _sink_task(spec: TaskSpec) -> Task:
 
 def _letters(spec: TaskSpec, config: SinkConfig, log: LogBackend) -> DeadLetters:
     topic = config.dead_letter_topic or f"{spec.block_name}.dead-letter"
-    return DeadLetters(log.writer, spec.block_name, topic, task=spec.name, number=spec.share.number)
+    return DeadLetters(log, spec.block_name, topic, task=spec.name, number=spec.share.number)
 
 
 def _deliveries(spec: TaskSpec, config: SinkConfig, log: LogBackend) -> Source[StoredRecord]:

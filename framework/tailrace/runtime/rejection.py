@@ -91,7 +91,8 @@ class LetteredSink:
         self._letters = letters
 
     def open(self, task: str) -> Position | None:
-        """Open the sink."""
+        """Open the sink, once nothing is left that it might wait for."""
+        self._letters.settle()
         position = self._sink.open(task)
         self._letters.durable(position)
         return position

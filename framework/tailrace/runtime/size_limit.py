@@ -39,7 +39,7 @@ class LimitedStage:
     def _of(self, event: Event) -> Sequence[Record]:
         records = self._stage([event])
         for record in records:
-            size, limit = _size(record.key, record.value, record.headers), self._limit(record.topic)
+            size, limit = record_size(record.key, record.value, record.headers), self._limit(record.topic)
             if size > limit:
                 error = RecordTooLarge(
                     f"write to {record.topic}: a record of {size} bytes, where the topic takes {limit}",
@@ -50,18 +50,18 @@ class LimitedStage:
 
     def _has_large(self, records: Sequence[Record]) -> bool:
         if not isinstance(records, EncodedRecords):
-            return any(_size(each.key, each.value, each.headers) > self._limit(each.topic) for each in records)
+            return any(record_size(each.key, each.value, each.headers) > self._limit(each.topic) for each in records)
         for block in records.blocks:
             limit = self._limit(block.topic)
             # Most blocks are smaller than what one record may be.
             if block.size + OVERHEAD > limit and any(
-                _size(key, value, headers) > limit for key, value, _, headers in block.decoded()
+                record_size(key, value, headers) > limit for key, value, _, headers in block.decoded()
             ):
                 return True
         return False
 
 
-def _size(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> int:
-    """Return what a record may take in a batch of its own; the name of a header in at most 4 octets a letter."""
+def record_size(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> int:
+    """Return the octets a record may take in a batch of its own; the name of a header in at most 4 octets a letter."""
     size = OVERHEAD + len(key or b"") + len(value or b"")
     return size + sum(10 + 4 * len(name) + len(octets or b"") for name, octets in headers) if headers else size

@@ -71,7 +71,7 @@ def log(tmp_path: Path) -> BundledLog:
 
 
 def lettered(log: BundledLog, sink: Picky) -> LetteredSink:
-    letters = DeadLetters(log.writer, "lake", "lake.dead-letter")
+    letters = DeadLetters(log, "lake", "lake.dead-letter")
     rejections = Rejections("lake", "dead_letter", letters)
     sink.reject_with(rejections)
     return LetteredSink(sink, rejections, letters, at_once=True)
@@ -126,6 +126,25 @@ def test_a_letter_is_the_record_and_why(told: Deliveries, log: BundledLog) -> No
     }
 
 
+def test_a_letter_that_is_too_large_for_a_segment_is_without_the_record(told: Deliveries, log: BundledLog) -> None:
+    [refused] = told.insert(1)
+    size = 2**30  # never touched, and so never in memory
+    place = refused.record
+    record = StoredRecord(place.topic, 0, 0, place.timestamp_ms, place.key, bytes(size), [("origin", b"shop")])
+    letters = DeadLetters(log, "lake", "lake.dead-letter")
+    with closing(letters):
+        letters.add(Delivery(record, told.decoder), REFUSED)
+        letters.flush()
+    [letter] = letters_of(log)
+    assert (letter.key, letter.value) == (record.key, None)
+    headers = dict(letter.headers)
+    assert "origin" not in headers
+    assert headers["__connect.errors.offset"] == b"0"
+    reason = (headers["__connect.errors.exception.message"] or b"").decode()
+    assert reason.startswith("does not fit (left out: a record of 1073743")
+    assert reason.endswith(f"where lake.dead-letter takes {size})")
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_a_letter_is_written_once_whatever_dies(told: Deliveries, log: BundledLog, late: bool) -> None:
     sink = Picky(late=late)
@@ -171,7 +190,7 @@ def test_letters_of_a_sink_whose_position_is_kept_beside(told: Deliveries, log: 
             assert len(letters_of(log)) == 2, "letters come first"
             super().save(task, position)
 
-    letters = DeadLetters(log.writer, "lake", "lake.dead-letter")
+    letters = DeadLetters(log, "lake", "lake.dead-letter")
     rejections = Rejections("lake", "dead_letter", letters)
     offsets = Dying()
     beside = OffsetsBeside(Plain(), LetteredOffsets(offsets, letters))

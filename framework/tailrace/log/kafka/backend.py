@@ -46,6 +46,16 @@ class KafkaLog:
         """Return a sink that commits records and position together."""
         return KafkaWriter(self._clients, self._topics, prefix)
 
+    def settle(self, task: str) -> None:
+        """Abort the transaction that the last writer of `task` left open, which hides what lies behind it."""
+        if not self.config.exactly_once:
+            return
+        name = f"{self.config.group}-{task}"
+        try:
+            self._clients.producer(name).init_transactions(PATIENCE)
+        except KafkaException as error:
+            raise self._clients.complaints.explain(error, f"open the transactions of {name}", name=name) from error
+
     def reader(self, topics: Sequence[str], *, start: Start = "earliest", task: str = "") -> Source[StoredRecord]:
         """Return a source of the committed records of all topics that match the globs, new ones included.
 

@@ -18,6 +18,7 @@ from tailrace.log.store.journal import TaskLock
 from tailrace.log.store.layout import Layout, Place
 from tailrace.log.store.openfiles import OpenFiles
 from tailrace.log.store.owned import partition_count
+from tailrace.log.store.partition import RECORD_BYTES
 from tailrace.log.store.reader import FETCH_BYTES, BundledReader, OnMissing, Subscription, topic_matcher
 from tailrace.log.store.segment import log_path, segment_bases, segment_size
 from tailrace.log.store.settings import BundledLogConfig
@@ -101,6 +102,10 @@ class BundledLog:
     def partition_count(self, topic: str) -> int:
         """Return how many partitions a topic has: what lies on the disk, or what is configured for a new one."""
         return partition_count(self.layout, self.config, topic)
+
+    def record_limit(self, topic: str) -> int:  # noqa: ARG002 - the same for all
+        """Return the most that a record may take: a batch never spans two segments."""
+        return RECORD_BYTES
 
     def registry(self) -> Registry:
         """Return the registry of the log's schemas, in the folder `registry`."""
