@@ -7,12 +7,10 @@ The offsets of a group are committed beside that, so that Kafka's own tools show
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from fnmatch import translate
 from typing import TypeAlias, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -22,13 +20,13 @@ from tailrace.log.backend import OffsetsGone, Start, StoredRecord
 from tailrace.log.kafka.client import Clients
 from tailrace.log.kafka.fault import told
 from tailrace.log.kafka.topics import Topics
+from tailrace.log.reading import offsets_of, readable, topic_matcher
 from tailrace.log.share import ALL, Share
 from tailrace.position import Position
 from tailrace.source import Batch, Report
 
 Place: TypeAlias = tuple[str, int]
 
-NO_TOPIC = r"(?!)"
 BATCH = 2000
 """Records of one poll, at most."""
 SCAN_SECONDS = 3.0
@@ -54,7 +52,7 @@ class KafkaReader:
         self._clients = clients
         self._topics = topics
         self._subscription = subscription
-        self._matches = re.compile("|".join(map(translate, subscription.topics)) or NO_TOPIC).match
+        self._matches = topic_matcher(subscription.topics)
         self._consumer: Consumer | None = None
         self._names: dict[Place, str] = {}
         self._next: dict[str, int] = {}
@@ -72,7 +70,7 @@ class KafkaReader:
         Raises `Fatal` where the position is past the end of a partition, or what follows it is gone.
         """
         self.close()
-        self._offsets = {} if resume_from is None else _offsets(resume_from)
+        self._offsets = {} if resume_from is None else offsets_of(resume_from)
         self._consumer = self._clients.consumer(self._subscription.group)
         self._scan(self._subscription.start if resume_from is None else "earliest")
         ends = self._topics.next_offsets(list(self._names))
@@ -129,8 +127,8 @@ class KafkaReader:
         caught_up = all(self._next[name] >= target for name, target in self._targets.items())
         lag_seconds = None if self._last_timestamp is None else max(time.time() - self._last_timestamp / 1000, 0.0)
         return Report(
-            position=_readable(self._next),
-            server_position=_readable(ends),
+            position=readable(self._next),
+            server_position=readable(ends),
             lag_seconds=lag_seconds if any(behind.values()) else 0.0,
             heard_seconds=time.monotonic() - self._scanned_at,
             caught_up=caught_up,
@@ -241,15 +239,3 @@ def stored(message: Message) -> StoredRecord:
 
 def _name(place: Place) -> str:
     return f"{place[0]}-{place[1]}"
-
-
-def _offsets(position: Position) -> dict[str, int]:
-    """Return the offsets of a position; raises `Fatal` where it is none of ours."""
-    offsets = {name: offset for name, offset in position.items() if isinstance(offset, int)}
-    if len(offsets) != len(position):
-        raise Fatal(f"read the log from position {dict(position)}: not offsets by partition")
-    return offsets
-
-
-def _readable(offsets: Mapping[str, int]) -> str:
-    return " ".join(f"{name}:{offset}" for name, offset in offsets.items())

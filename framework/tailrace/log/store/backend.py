@@ -11,6 +11,7 @@ from tailrace.codec.registry import Registry
 from tailrace.errors import Fatal
 from tailrace.event import Record
 from tailrace.log.backend import Backlog, PartitionInfo, Start, StoredRecord
+from tailrace.log.reading import topic_matcher
 from tailrace.log.store import disk
 from tailrace.log.store.committed import last_state, open_journal, read_watermark
 from tailrace.log.store.cursor import PartitionCursor
@@ -19,7 +20,7 @@ from tailrace.log.store.layout import Layout, Place
 from tailrace.log.store.openfiles import OpenFiles
 from tailrace.log.store.owned import partition_count
 from tailrace.log.store.partition import RECORD_BYTES
-from tailrace.log.store.reader import FETCH_BYTES, BundledReader, OnMissing, Subscription, topic_matcher
+from tailrace.log.store.reader import FETCH_BYTES, BundledReader, OnMissing, Subscription
 from tailrace.log.store.segment import log_path, segment_bases, segment_size
 from tailrace.log.store.settings import BundledLogConfig
 from tailrace.log.store.timestamps import offset_at

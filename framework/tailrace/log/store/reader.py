@@ -6,17 +6,16 @@ no order.
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import translate
 from typing import Literal, TypeAlias
 
 import structlog
 
 from tailrace.errors import Fatal
 from tailrace.log.backend import OffsetsGone, Start, StoredRecord
+from tailrace.log.reading import offsets_of, readable, topic_matcher
 from tailrace.log.store.cursor import PartitionCursor
 from tailrace.log.store.layout import Layout, Place
 from tailrace.log.store.openfiles import OpenFiles
@@ -30,7 +29,6 @@ log = structlog.get_logger()
 
 OnMissing: TypeAlias = Literal["fail", "earliest"]
 
-NO_TOPIC = r"(?!)"
 
 FETCH_BYTES = 1024 * 1024
 """Bytes of segments that one poll hands out, at most about: one full batch."""
@@ -49,11 +47,6 @@ class Subscription:
     topics: Sequence[str]
     start: Start = "earliest"
     on_missing: OnMissing = "fail"
-
-
-def topic_matcher(globs: Sequence[str]) -> Callable[[str], object]:
-    """Return what tells, by something true, that a topic matches one of the globs."""
-    return re.compile("|".join(map(translate, globs)) or NO_TOPIC).match
 
 
 class BundledReader:
@@ -81,7 +74,7 @@ class BundledReader:
         Raises `Fatal` where the position is past the end of a partition, or what follows it is gone.
         """
         self.close()
-        self._offsets = {} if resume_from is None else _offsets(resume_from)
+        self._offsets = {} if resume_from is None else offsets_of(resume_from)
         self._moved = False
         self._scan(self._subscription.start if resume_from is None else "earliest")
         self._targets = {name: cursor.watermark for name, cursor in self._cursors.items()}
@@ -118,8 +111,8 @@ class BundledReader:
         """Return how far behind the watermarks the reader is, as of its last look at them."""
         cursors = self._cursors.values()
         return Report(
-            position=_readable({name: cursor.next_offset for name, cursor in self._cursors.items()}),
-            server_position=_readable({name: cursor.watermark for name, cursor in self._cursors.items()}),
+            position=readable({name: cursor.next_offset for name, cursor in self._cursors.items()}),
+            server_position=readable({name: cursor.watermark for name, cursor in self._cursors.items()}),
             lag_bytes=sum(cursor.bytes_behind() for cursor in cursors),
             lag_seconds=self._lag_seconds(),
             caught_up=all(self._cursors[name].next_offset >= target for name, target in self._targets.items()),
@@ -215,15 +208,3 @@ class BundledReader:
         if start == "earliest":
             return min([*segment_bases(cursor.place.folder)[:1], cursor.watermark])
         return offset_at(self._layout, cursor.place, start)
-
-
-def _offsets(position: Position) -> dict[str, int]:
-    """Return the offsets of a position; raises `Fatal` where it is none of ours."""
-    offsets = {name: offset for name, offset in position.items() if isinstance(offset, int)}
-    if len(offsets) != len(position):
-        raise Fatal(f"read the log from position {dict(position)}: not offsets by partition")
-    return offsets
-
-
-def _readable(offsets: Mapping[str, int]) -> str:
-    return " ".join(f"{name}:{offset}" for name, offset in offsets.items())

@@ -1,0 +1,30 @@
+"""What the readers of all logs share: globs of topics, and positions of one offset per partition."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import translate
+
+from tailrace.errors import Fatal
+from tailrace.position import Position
+
+_NO_TOPIC = r"(?!)"
+
+
+def topic_matcher(globs: Sequence[str]) -> Callable[[str], object]:
+    """Return what tells, by something true, that a topic matches one of the globs."""
+    return re.compile("|".join(map(translate, globs)) or _NO_TOPIC).match
+
+
+def offsets_of(position: Position) -> dict[str, int]:
+    """Return the offsets of a position; raises `Fatal` where it is none of a reader's."""
+    offsets = {name: offset for name, offset in position.items() if isinstance(offset, int)}
+    if len(offsets) != len(position):
+        raise Fatal(f"read the log from position {dict(position)}: not offsets by partition")
+    return offsets
+
+
+def readable(offsets: Mapping[str, int]) -> str:
+    """Return offsets by partition for people."""
+    return " ".join(f"{name}:{offset}" for name, offset in offsets.items())
