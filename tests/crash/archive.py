@@ -15,7 +15,6 @@ from lake.reading import Row, published, rows_of
 from lake.tables import scanned
 from tailrace.codec.decoder import Decoder, row_change
 from tailrace.log.backend import LogBackend
-from tailrace.log.store.backend import BundledLog
 from tailrace_archive.manifest import read_manifest
 
 Place = tuple[str, int, int]
@@ -46,15 +45,14 @@ def archive_sinks(folder: Path) -> Mapping[str, object]:
     }
 
 
-def archived(folder: Path) -> list[str]:
-    """Return what is wrong with the archives in a campaign's folder."""
+def archived(folder: Path, log: LogBackend) -> list[str]:
+    """Return what is wrong with the archives in a campaign's folder, which were made of `log`."""
     prefix = f"{CONNECTOR}.{SCHEMA}."
     problems = [
         f"{sink}: {problem}"
         for sink in ("parquet", "avro")
-        for problem in archive_problems(folder / "data", folder / sink, sink, prefix)
+        for problem in archive_problems(log, folder / sink, sink, prefix)
     ]
-    log = BundledLog.at(folder / "data")
     for name in (*STATES, "notes"):
         rows = scanned(folder / "changes", f"{prefix}{name}".replace(".", "_", 1)).to_pylist()
         wanted = dict(_wanted(log, f"{prefix}{name}"))
@@ -66,9 +64,8 @@ def archived(folder: Path) -> list[str]:
     return problems
 
 
-def archive_problems(log_path: Path, archive: Path, sink: str, prefix: str) -> list[str]:
+def archive_problems(log: LogBackend, archive: Path, sink: str, prefix: str) -> list[str]:
     """Return what is wrong with the archive of all topics that begin with `prefix`; empty: nothing."""
-    log = BundledLog(BundledLog.Config.model_validate({"path": log_path}))
     problems = archive_differences(log, archive, prefix)
     listed = {entry.path for entry in read_manifest(str(archive), sink).files}
     if listed != {str(path.relative_to(archive)) for path in published(archive)}:
@@ -102,7 +99,7 @@ def _compared(rows: Sequence[Row], wanted: Mapping[Place, Mapping[str, object]])
     return problems
 
 
-def _state(log: BundledLog, topic: str) -> list[Mapping[str, object]]:
+def _state(log: LogBackend, topic: str) -> list[Mapping[str, object]]:
     """Return the rows that the changes of a topic make, told one by one."""
     decoder = Decoder(log.registry())
     rows: dict[bytes, Mapping[str, object]] = {}

@@ -7,7 +7,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from crash.workload import Pace, Workload
 from servers.kafka_programs import Programs
 from servers.proxy import TcpProxy
 from tailrace.errors import Retriable
+from tailrace.log.backend import LogBackend
 
 log = structlog.get_logger()
 
@@ -38,7 +39,7 @@ BULK_ATTEMPTS = 200
 class Orders:
     """What a campaign is to do. `bulk_rows` are written by one transaction each, at the moments of `bulks` (0 to 1).
 
-    `sinks` are those of the worker, as in its config file; who gives them looks at what they have made of the topics.
+    `sinks` are those of the worker, as in its config file, and `look` tells what is wrong with what they have made.
     """
 
     side: Side
@@ -53,6 +54,7 @@ class Orders:
     kafka: Programs | None = None
     """Where the log is to be in Kafka; else it lies in the folder."""
     sinks: Mapping[str, object] = field(default_factory=dict)
+    look: Callable[[LogBackend], Sequence[str]] = lambda _: ()
 
 
 @dataclass(slots=True)
@@ -111,6 +113,7 @@ class Campaign:
                 finally:
                     worker.kill(with_tasks=True)
             self._judge(worker, side)
+            self._outcome.problems += orders.look(self._place.log())
         self._outcome.figures["writers"] = dict(workload.counts)
         self._outcome.figures["worker_starts"] = worker.starts
         return self._outcome

@@ -15,6 +15,8 @@ import json
 import random
 import sys
 import tempfile
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -57,13 +59,13 @@ def main(arguments: list[str] | None = None) -> int:
     if given.partitions > 1:
         pace.truncate_every = 10**9
     orders = Orders(
-        side, folder, seed, plan, pace, sinks=archive_sinks(folder) if given.archive else {},
+        side, folder, seed, plan, pace,
         bulk_rows=given.bulk_rows, bulks=tuple((n + 0.1) / given.bulks for n in range(given.bulks)),
         chunk_rows=given.chunk_rows, partitions=given.partitions, kafka=require() if given.kafka else None,
     )  # fmt: skip
-    outcome = Campaign(orders).run()
     if given.archive:
-        outcome.problems += archived(folder)
+        orders = replace(orders, sinks=archive_sinks(folder), look=partial(archived, folder))
+    outcome = Campaign(orders).run()
     _print(seed, given.server or f"postgres {given.pg}", outcome)
     return 0 if outcome.clean else 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ def test_an_archive_has_every_change_once_under_blows(tmp_path: Path) -> None:
     orders = Orders(
         PostgresSide(require(15)), tmp_path, seed, plan, Pace(writers=2, pause=0.03, prefill=0.1),
         bulk_rows=2000, bulks=(0.2,), chunk_rows=100, sinks=archive_sinks(tmp_path),
+        look=partial(archived, tmp_path),
     )  # fmt: skip
     outcome = Campaign(orders).run()
-    outcome.problems += archived(tmp_path)
     assert outcome.clean, "\n".join([f"seed {seed}", *outcome.lines()])
     assert len(published(tmp_path / "parquet")) > 5

@@ -151,6 +151,20 @@ def test_a_record_that_its_topic_does_not_take_is_a_bad_one(kafka: KafkaCluster)
     assert [len(value or b"") for value in stored(log, 1)] == [1_900_000]
 
 
+def test_many_records_go_to_a_topic_that_takes_small_batches(kafka: KafkaCluster) -> None:
+    log = make_log(kafka, topics={TOPIC: {"config": {"max.message.bytes": "20000"}}})
+    noise = random.Random(1)
+    written = [Record(TOPIC, b"k", noise.randbytes(5_000), 1_700_000_000_000, [("h", b"1")]) for _ in range(50)]
+    blocks = Blocks(log.partition_count)
+    for each in written:
+        blocks.append(each)
+    with writing(log) as sink:
+        sink.write(written)
+        sink.write(EncodedRecords(blocks.take()))
+        sink.commit({"at": 1})
+    assert stored(log, 100) == [each.value for each in [*written, *written]]
+
+
 def test_a_record_that_the_client_has_no_room_for_is_a_bad_one_and_is_not_waited_with(kafka: KafkaCluster) -> None:
     log = make_log(kafka, client={"queue.buffering.max.kbytes": "1024"})
     with writing(log) as sink:

@@ -138,6 +138,11 @@ class Clients:
         return Consumer({**self._common(), **CONSUMER, **own, **self.config.client, **settings})
 
     @property
+    def batch_bytes(self) -> int:
+        """The most that a producer sends in one batch of several records, in octets."""
+        return int(self.config.client.get("batch.size", PRODUCER["batch.size"]))
+
+    @property
     def admin(self) -> AdminClient:
         """The admin client, made when it is first asked for."""
         if self._admin is None:

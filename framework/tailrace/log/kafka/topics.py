@@ -77,6 +77,16 @@ class Topics:
             log.info("size limit of records", topic=topic, bytes=self._limits[topic])
         return self._limits[topic]
 
+    def batch_limit(self, topic: str) -> int | None:
+        """Return max.message.bytes of a topic that is there; None where we may not ask."""
+        if topic not in self._limits:
+            try:
+                self._limits[topic] = int(self._read_config(topic)["max.message.bytes"])
+            except Fatal as error:
+                log.warning("size limit of batches is not known", topic=topic, error=error.message, hint=error.hint)
+                return None
+        return self._limits[topic]
+
     def create(self, topic: str, settings: KafkaTopicSettings) -> None:
         """Create a topic, unless somebody else was quicker; raises `Fatal` where that is not allowed."""
         if not self._config.create_topics:

@@ -12,6 +12,7 @@ Sources: KIP-98 (transactions), KIP-618 (offsets of sources in them), KIP-890 (t
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -39,6 +40,9 @@ COMMIT_SECONDS = 60.0
 """How long a commit may take before the cluster counts as away; less than the worker's watchdog waits."""
 ABORT_SECONDS = 5.0
 """How long an orderly end tries to abort; if it cannot, the next `open` does."""
+
+_BATCH_OVERHEAD, _RECORD_OVERHEAD = 100, 40
+"""Octets beside keys, values and headers, at most; the header of a batch has 61 of them."""
 
 
 class KafkaWriter:
@@ -120,6 +124,9 @@ class _Session:
         self._producer = self._new_producer()
         self._in_transaction = False
         self._counts: dict[str, int] = {}
+        self._small: dict[str, int] = {}
+        """The most that a topic takes in a batch, where that is less than the client would send."""
+        self._gathered: Counter[str] = Counter()
         self._position: Position | None = None
 
     def start(self) -> Position | None:
@@ -182,6 +189,10 @@ class _Session:
         """Send what comes in blocks, with the least there is to do for each record."""
         for block in items.blocks:
             self._known(block.topic)
+            if block.topic in self._small:
+                for key, value, timestamp, headers in block.decoded():
+                    self._produce(Record(block.topic, key, value, timestamp, headers), block.partition)
+                continue
             rest = iter(block.decoded())
             while (refused := self._send(block.topic, block.partition, rest)) is not None:
                 self._wait_for_room(block.topic, refused[0], refused[1])
@@ -202,6 +213,8 @@ class _Session:
 
     def _produce(self, record: Record, partition: int) -> None:
         headers: Any = list(record.headers) or None
+        if record.topic in self._small:
+            self._gather(record)
         while True:
             try:
                 self._producer.produce(
@@ -236,7 +249,19 @@ class _Session:
         count = self._counts.get(topic)
         if count is None:
             count = self._counts[topic] = self._topics.ensure(topic)
+            limit = self._topics.batch_limit(topic)
+            if limit is not None and limit < self._clients.batch_bytes:
+                self._small[topic] = limit - _BATCH_OVERHEAD
         return count
+
+    def _gather(self, record: Record) -> None:
+        """Have all sent before a batch can become too large for its topic: the client has one size for all topics."""
+        size = _RECORD_OVERHEAD + len(record.key or b"") + len(record.value or b"")
+        size += sum(10 + 4 * len(name) + len(value or b"") for name, value in record.headers)
+        if self._gathered[record.topic] and self._gathered[record.topic] + size > self._small[record.topic]:
+            self._flush()
+            self._gathered.clear()
+        self._gathered[record.topic] += size
 
     def _begin_transaction(self) -> None:
         if self._in_transaction:
@@ -256,6 +281,7 @@ class _Session:
             self._flush()
         self._raise_failed()
         self._in_transaction = False
+        self._gathered.clear()
 
     def _flush(self) -> None:
         if left := self._producer.flush(COMMIT_SECONDS):
