@@ -42,6 +42,23 @@ def test_kafkas_own_tools_see_how_far_a_sink_is(kafka: KafkaCluster) -> None:
     assert (line[0], line[1], line[2], line[5]) == ("tailrace-lake", TOPIC, "0", "2"), "one record, and its marker"
 
 
+def test_what_follows_a_position_is_counted_without_a_reader_and_without_waiting(kafka: KafkaCluster) -> None:
+    log = make_log(kafka)
+    with writing(log) as sink:
+        sink.write([record(number) for number in range(10)])
+        sink.commit({"at": 1})
+    stored(log, 10)
+    position = {f"{TOPIC}-0": 4, "other-0": 7}
+    assert log.backlog(["shop.*"], position) is None, "nobody has answered yet"
+    deadline = time.monotonic() + 90
+    while (found := log.backlog(["shop.*"], position)) is None or found.records != 7:  # 6 records, and their marker
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    assert (found.bytes, found.seconds) == (None, None)
+    with pytest.raises(Fatal, match="not a partition"):
+        log.backlog(["shop.*"], {"shop.public.orders": 4})
+
+
 def test_offsets_that_retention_took_are_told(kafka: KafkaCluster) -> None:
     log = make_log(kafka)
     with writing(log) as sink:

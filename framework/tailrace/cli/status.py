@@ -109,6 +109,8 @@ def _row(task: TaskState) -> tuple[object, ...]:
     if task.snapshot is not None:
         phase = f"snapshot {task.snapshot.percent:.0f} %"
     lag = [f"{task.lag_bytes} B"] if task.lag_bytes is not None else []
+    if not lag and (records := task.details.get("lag_records")) is not None:
+        lag.append(f"{records} records")  # of a log that does not tell bytes
     if task.lag_seconds is not None:
         lag.append(f"{task.lag_seconds:.1f} s")
     return (

@@ -85,18 +85,22 @@ class Settling(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What follows a position in a log: `seconds` is the age of its oldest part, 0 where nothing follows."""
+    """What follows a position in a log: `seconds` is the age of its oldest part, 0 where nothing follows.
 
-    bytes: int
-    seconds: float
+    None: the log does not tell.
+    """
+
+    bytes: int | None
+    seconds: float | None
+    records: int | None = None
 
 
 @runtime_checkable
 class Measuring(Protocol):
-    """A log that tells what is before a reader without one being opened, at the cost of a few small reads."""
+    """A log that tells what is before a reader without one being opened, and without waiting for anybody."""
 
-    def backlog(self, topics: Sequence[str], position: Position) -> Backlog:
-        """Return what follows a reader's position; of partitions that it does not name, all of it.
+    def backlog(self, topics: Sequence[str], position: Position) -> Backlog | None:
+        """Return what follows a reader's position, None where that is not known (yet).
 
         Raises `Fatal` where what follows is gone or damaged.
         """

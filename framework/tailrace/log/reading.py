@@ -25,6 +25,14 @@ def offsets_of(position: Position) -> dict[str, int]:
     return offsets
 
 
+def place_of(name: str) -> tuple[str, int]:
+    """Return topic and partition of a name in a position, `shop.public.orders-0`; raises `Fatal` where it is none."""
+    topic, _, number = name.rpartition("-")
+    if not topic or not number.isdecimal():
+        raise Fatal(f"read the log from a position with {name}: not a partition of a topic")
+    return topic, int(number)
+
+
 def readable(offsets: Mapping[str, int]) -> str:
     """Return offsets by partition for people."""
     return " ".join(f"{name}:{offset}" for name, offset in offsets.items())

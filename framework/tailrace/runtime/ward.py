@@ -6,10 +6,12 @@ import signal
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 import structlog
 
 from tailrace.config.settings import WorkerSettings
+from tailrace.log.backend import Backlog
 from tailrace.runtime.backlog import Measure, unknown
 from tailrace.runtime.build import TaskSpec
 from tailrace.runtime.child import Child
@@ -18,6 +20,8 @@ from tailrace.runtime.spare import TASK_MODULE, Process
 from tailrace.runtime.state import Phase, State, TaskMessage, TaskReport, TaskState
 
 log = structlog.get_logger()
+
+_Details: TypeAlias = dict[str, str | int | float | bool | None]
 
 RATE_WINDOW = 5.0
 """Seconds that rates are averaged over."""
@@ -241,7 +245,7 @@ class Ward:
         """Return the task's state."""
         report, quiet = self._report, now - self._heard_at if self.child else 0.0
         rates = self._rates()
-        lag_bytes, lag_seconds = self._lag(quiet)
+        backlog, details = self._lag(quiet)
         reason = self._unhealthy(now)
         waits = self._next_at is not None and self.state == "RESTARTING"
         return TaskState(
@@ -256,14 +260,14 @@ class Ward:
             position=report.position,
             server_position=report.server_position,
             durable=report.durable,
-            lag_bytes=lag_bytes,
-            lag_seconds=lag_seconds,
+            lag_bytes=backlog.bytes,
+            lag_seconds=None if backlog.seconds is None else round(backlog.seconds, 3),
             caught_up=report.caught_up,
             heard_seconds=_older(report.heard_seconds, quiet),
             commit_seconds=_older(report.commit_seconds, quiet),
             waiting_seconds=_older(report.waiting_seconds, quiet),
             snapshot=report.snapshot,
-            details=report.details,
+            details=details,
             records=self._before[0] + report.records,
             bytes=self._before[1] + report.bytes,
             records_per_second=rates[0],
@@ -276,14 +280,17 @@ class Ward:
             warnings=report.warnings,
         )
 
-    def _lag(self, quiet: float) -> tuple[int | None, float | None]:
-        """Return bytes and seconds: as the task says, or of its last commit where it says nothing."""
+    def _lag(self, quiet: float) -> tuple[Backlog, _Details]:
+        """Return it, as the task says or of its last commit where it says nothing; and the details that go with it."""
         report, away = self._report, self.state in {"RESTARTING", "FAILED"}
         source = self.spec.kind == "source"
         if not away and (source or quiet < STALE_LAG):
-            return report.lag_bytes, report.lag_seconds
+            return Backlog(report.lag_bytes, report.lag_seconds), report.details
         found = None if source or report.durable is None else self._measure(report.durable)
-        return (None, None) if found is None else (found.bytes, round(found.seconds, 3))
+        found, details = found or Backlog(None, None), dict(report.details)
+        if "lag_records" in details:
+            details["lag_records"] = found.records
+        return found, details
 
     def _rates(self) -> tuple[float, float]:
         if len(self._samples) < 2:

@@ -52,7 +52,7 @@ class Theatre:
             name="shop", kind=kind, block_name="shop", block={"type": "x"}, log={}, folder=Path("/"),
             worker_folder=Path("/"),
         )  # fmt: skip
-        self.ward = Ward(spec, SETTINGS, measure=lambda position: Backlog(1000 - int(str(position["at"])), 60.0))
+        self.ward = Ward(spec, SETTINGS, measure=lambda position: Backlog(1000 - int(str(position["at"])), 60.0, 7))
         self.now = 1000.0
         self.ward.start(self.now)
 
@@ -110,10 +110,12 @@ def test_a_task_s_life(theatre: Theatre) -> None:
 def test_the_lag_of_a_sink_that_does_not_answer_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ward_module, "Child", Puppet)
     theatre = Theatre("sink")
-    theatre.says(lag_bytes=0, lag_seconds=0.0, durable={"at": 10}, commits=1)
-    assert theatre.passes(4).lag_bytes == 0
+    theatre.says(lag_bytes=0, lag_seconds=0.0, durable={"at": 10}, commits=1, details={"lag_records": 0})
+    state = theatre.passes(4)
+    assert (state.lag_bytes, state.details) == (0, {"lag_records": 0})
     state = theatre.passes(4)
     assert (state.state, state.lag_bytes, state.lag_seconds) == ("RUNNING", 990, 60.0)
+    assert state.details == {"lag_records": 7}
     theatre.dies(1, CUT)
     assert (theatre.passes(0).lag_bytes, theatre.passes(0).lag_seconds) == (990, 60.0)
     theatre.passes(100)

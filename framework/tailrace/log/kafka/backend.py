@@ -10,8 +10,9 @@ from confluent_kafka import KafkaError, KafkaException
 from tailrace.codec.registry import Registry
 from tailrace.errors import Fatal, Retriable
 from tailrace.event import Record
-from tailrace.log.backend import PartitionInfo, Start, StoredRecord
+from tailrace.log.backend import Backlog, PartitionInfo, Start, StoredRecord
 from tailrace.log.kafka.client import PATIENCE, Clients
+from tailrace.log.kafka.ends import DistantEnds
 from tailrace.log.kafka.fault import code_of
 from tailrace.log.kafka.offsets import OffsetKey, OffsetsTopic, offset_of, position_of
 from tailrace.log.kafka.reader import KafkaReader, Subscription, stored
@@ -20,6 +21,7 @@ from tailrace.log.kafka.settings import KafkaLogConfig
 from tailrace.log.kafka.stretch import read_stretch
 from tailrace.log.kafka.topics import Topics
 from tailrace.log.kafka.writer import KafkaWriter
+from tailrace.log.reading import offsets_of, place_of, topic_matcher
 from tailrace.log.seat import Seat, Terms
 from tailrace.log.share import ALL, Share
 from tailrace.position import Position
@@ -36,6 +38,7 @@ class KafkaLog:
         self.config = config
         self._clients = Clients(config)
         self._topics = Topics(self._clients)
+        self._ends = DistantEnds(self._clients)
 
     @property
     def commit_rest(self) -> float:
@@ -69,6 +72,20 @@ class KafkaLog:
         """Return a source of a share's partitions; all tasks show their offsets under one consumer group."""
         group = f"{self.config.group}-{task}" if task else ""
         return KafkaReader(self._clients, self._topics, Subscription(topics, start, group, share))
+
+    def backlog(self, topics: Sequence[str], position: Position) -> Backlog | None:
+        """Return how many records follow a reader's position, in the partitions that it names.
+
+        As of a second or so ago; None before the first answer, and while the cluster is away. Bytes and time are not
+        known. Offsets are counted, so that the marker of each transaction is a record, too, as Kafka's tools have it.
+        """
+        matches = topic_matcher(topics)
+        offsets = {place_of(name): offset for name, offset in offsets_of(position).items()}
+        offsets = {place: offset for place, offset in offsets.items() if matches(place[0])}
+        ends = self._ends(offsets)
+        if offsets.keys() - ends.keys():
+            return None
+        return Backlog(None, None, sum(max(ends[place] - offset, 0) for place, offset in offsets.items()))
 
     def records(self, topic: str, partition: int, offset: int) -> Iterator[StoredRecord]:
         """Yield the committed records from `offset` (or the first there is) up to the end as of the call."""

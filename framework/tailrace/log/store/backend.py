@@ -75,8 +75,11 @@ class BundledLog:
         return _drain(cursor)
 
     def backlog(self, topics: Sequence[str], position: Position) -> Backlog:
-        """Return what follows a reader's position; raises `Fatal` where that is gone or damaged."""
-        matches, oldest, size = topic_matcher(topics), time.time() * 1000, 0
+        """Return what follows a reader's position; of partitions that it does not name, all of it.
+
+        Raises `Fatal` where what follows is gone or damaged.
+        """
+        matches, oldest, size, records = topic_matcher(topics), time.time() * 1000, 0, 0
         for place in self.layout.places():
             if not matches(place.topic):
                 continue
@@ -88,9 +91,10 @@ class BundledLog:
             try:
                 oldest = min(oldest, cursor.next_timestamp())
                 size += cursor.bytes_behind()
+                records += cursor.watermark - cursor.next_offset
             finally:
                 cursor.park()
-        return Backlog(size, time.time() - oldest / 1000 if size else 0.0)
+        return Backlog(size, time.time() - oldest / 1000 if size else 0.0, records)
 
     def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
         """Return the offset of the first record that is not older than `timestamp_ms`, or the next offset."""
