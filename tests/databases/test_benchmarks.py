@@ -29,7 +29,7 @@ MORE = {
     "binlog_beside_debezium": ["--cases", "stream-single-rows,snapshot"],
     "binlog_latency": ["--rate", "500", "--servers", "mariadb"],
     "binlog_transaction": ["--servers", "mysql"],
-    "kafka_stream": ["--against", "producer"],
+    "kafka_stream": ["--against", "prepared,producer"],
     "takeover": ["--rows", "10", "--others", "0"],
 }
 """All their cases would take a minute."""
