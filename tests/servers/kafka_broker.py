@@ -10,10 +10,8 @@ Every broker is a controller, too (KRaft), a process of its own, and goes when w
 from __future__ import annotations
 
 import base64
-import os
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 import uuid
@@ -28,8 +26,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from servers.kafka_programs import Programs
-from tailrace.demo.guard import Guard
 from tailrace.demo.postgres import free_ports
+from tailrace.demo.process import ServerProcess
 from tailrace.errors import Fatal
 
 SETTINGS = {
@@ -118,17 +116,15 @@ class KafkaBroker:
         self.formatting: list[str] = []
         self.java_options: list[str] = ["-XX:TieredStopAtLevel=1"]
         self.heap_mb = 256
-        self._process: subprocess.Popen[bytes] | None = None
-        self._guard: Guard | None = None
+        self._process = ServerProcess(f"kafka broker {number}", signal.SIGKILL)
 
     @property
     def pid(self) -> int:
-        assert self._process is not None, "the broker does not run"
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._process.running
 
     @property
     def log_file(self) -> Path:
@@ -143,42 +139,23 @@ class KafkaBroker:
         settings.write_text("".join(each if each.isascii() else f"\\u{ord(each):04x}" for each in lines))
         arguments = [str(settings), str(self.folder / "data"), self.cluster_id, *self.formatting]
         command = self.programs.java("Broker", *self.java_options, heap_mb=self.heap_mb)
-        with self.log_file.open("ab") as output:
-            self._process = subprocess.Popen(
-                [*command, *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-                cwd=self.folder,
-            )  # fmt: skip
-        self._guard = Guard(self._process.pid, signal.SIGKILL)
+        self._process.launch([*command, *arguments], self.log_file, cwd=self.folder)
 
     def stop(self, *, timeout: float = 60.0) -> None:
         """Stop in good order; killed when that takes longer than `timeout` seconds."""
-        process = self._release()
-        if process is None:
-            return
-        process.send_signal(signal.SIGCONT)
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        self._process.end(signal.SIGTERM, timeout=timeout)
 
     def kill(self) -> None:
         """Kill with signal 9."""
-        process = self._release()
-        if process is not None:
-            process.kill()
-            process.wait()
+        self._process.kill()
 
     def hold(self) -> None:
         """Let the broker stand still, connections open: to everybody it is deaf and mute."""
-        os.kill(self.pid, signal.SIGSTOP)
-        # Its threads stop one by one; this returns when all have.
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        self._process.hold()
 
     def go_on(self) -> None:
         """End `hold`."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._process.go_on()
 
     def said(self) -> str:
         """Return the last that it said."""
@@ -195,13 +172,6 @@ class KafkaBroker:
             "log.dirs": str(self.folder / "data"),
             **self.properties,
         }
-
-    def _release(self) -> subprocess.Popen[bytes] | None:
-        process, guard = self._process, self._guard
-        self._process = self._guard = None
-        if guard is not None:
-            guard.dismiss()
-        return process
 
 
 class KafkaCluster:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import json
-import os
 import shutil
 import signal
 import ssl
-import subprocess
 import tempfile
 import time
 import urllib.error
@@ -29,8 +27,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from servers.opensearch_programs import Programs
-from tailrace.demo.guard import Guard
 from tailrace.demo.postgres import free_ports
+from tailrace.demo.process import ServerProcess
 
 # BCrypt of cost 4: a log-in must not cost a test machine half a second.
 USERS = {
@@ -79,8 +77,7 @@ class OpenSearchNode:
         self.java_options = ["-XX:TieredStopAtLevel=1"]
         self._heap_mb = heap_mb
         self._folder = Path()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._guard: Guard | None = None
+        self._process = ServerProcess("the node", signal.SIGKILL)
 
     @property
     def ca(self) -> Path:
@@ -89,7 +86,6 @@ class OpenSearchNode:
 
     @property
     def pid(self) -> int:
-        assert self._process is not None, "the node does not run"
         return self._process.pid
 
     def __enter__(self) -> Self:
@@ -110,34 +106,28 @@ class OpenSearchNode:
         """Start it, and wait until it serves its users."""
         arguments = [f"{name}={value}" for name, value in self._all_settings().items()]
         command = [*self.programs.java(*self.java_options, heap_mb=self._heap_mb), str(self._folder), *arguments]
-        with (self._folder / "node.log").open("ab") as output:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-                cwd=self._folder,
-            )  # fmt: skip
-        self._guard = Guard(self._process.pid, signal.SIGKILL)
+        self._process.launch(command, self._folder / "node.log", cwd=self._folder)
         deadline = time.monotonic() + timeout
         while not self._answers():
-            assert self._process.poll() is None, f"the node ended: {self.said()}"
+            assert self._process.running, f"the node ended: {self.said()}"
             assert time.monotonic() < deadline, f"the node does not answer: {self.said()}"
             time.sleep(0.2)
 
     def stop(self) -> None:
         """Stop in good order."""
-        self._end(signal.SIGTERM)
+        self._process.end(signal.SIGTERM, timeout=60)
 
     def kill(self) -> None:
         """Kill with signal 9."""
-        self._end(signal.SIGKILL)
+        self._process.kill()
 
     def hold(self) -> None:
         """Let the node stand still, connections open: to everybody it is deaf and mute."""
-        os.kill(self.pid, signal.SIGSTOP)
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        self._process.hold()
 
     def go_on(self) -> None:
         """End `hold`."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._process.go_on()
 
     def close(self) -> None:
         """Stop it, and remove what it stored."""
@@ -194,21 +184,6 @@ class OpenSearchNode:
             "cluster.routing.allocation.disk.threshold_enabled": "false",
             **self.settings,
         }
-
-    def _end(self, sign: signal.Signals) -> None:
-        process, guard = self._process, self._guard
-        self._process = self._guard = None
-        if guard is not None:
-            guard.dismiss()
-        if process is None:
-            return
-        process.send_signal(signal.SIGCONT)
-        process.send_signal(sign)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _write_users(folder: Path) -> None:

@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -24,9 +23,9 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from tailrace.demo.guard import Guard
 from tailrace.demo.mysql_programs import Flavour
 from tailrace.demo.postgres import free_port
+from tailrace.demo.process import ServerProcess
 from tailrace.errors import Fatal
 
 COMMON = {
@@ -92,8 +91,7 @@ class MysqlServer:
         self.settings = {**COMMON, **OWN[programs.flavour], **(settings or {})}
         self.port = 0
         self._folder: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._guard: Guard | None = None
+        self._process = ServerProcess(programs.flavour)
 
     @property
     def flavour(self) -> Flavour:
@@ -126,13 +124,12 @@ class MysqlServer:
     @property
     def pid(self) -> int:
         """The server's process id."""
-        assert self._process is not None, "the server does not run"
         return self._process.pid
 
     @property
     def running(self) -> bool:
         """Whether the server is there."""
-        return self._process is not None and self._process.poll() is None
+        return self._process.running
 
     def url(self, database: str = "", *, user: str = "", password: str | None = None, query: str = "") -> str:
         """Return the URL of a database of this server, as a source's settings have it; without `user` its own one's."""
@@ -184,23 +181,11 @@ class MysqlServer:
 
     def stop(self, *, timeout: float = 60.0) -> None:
         """Stop the server in good order; killed when that takes longer than `timeout` seconds."""
-        process = self._release()
-        if process is None:
-            return
-        process.send_signal(signal.SIGCONT)
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        self._process.end(signal.SIGTERM, timeout=timeout)
 
     def kill(self) -> None:
         """Kill the server with signal 9."""
-        process = self._release()
-        if process is not None:
-            process.kill()
-            process.wait()
+        self._process.kill()
 
     def restart(self) -> None:
         """Stop and start, on the same port."""
@@ -209,13 +194,11 @@ class MysqlServer:
 
     def hold(self) -> None:
         """Let the server stand still, connections open: to a client it is deaf and mute."""
-        os.kill(self.pid, signal.SIGSTOP)
-        # Its threads stop one by one; this returns when all have.
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        self._process.hold()
 
     def go_on(self) -> None:
         """End `hold`."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._process.go_on()
 
     def close(self) -> None:
         """Stop the server and remove its folder."""
@@ -255,15 +238,10 @@ class MysqlServer:
     def _launch(self, deadline: float) -> str | None:
         """Start the server; return None when it is ready, else what it said."""
         command = [str(self.programs.server), f"--defaults-file={self.folder / 'my.cnf'}"]
-        with self.log_file.open("ab") as output:
-            begin = output.tell()
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/",
-                env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
-            )  # fmt: skip
-        self._guard = Guard(self._process.pid, signal.SIGTERM)
+        begin = self.log_file.stat().st_size if self.log_file.exists() else 0
+        self._process.launch(command, self.log_file, cwd="/", env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"})
         while not self._ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if not self.running or time.monotonic() > deadline:
                 self.kill()
                 return self.log_file.read_bytes()[begin:].decode(errors="replace")
             time.sleep(0.05)
@@ -275,10 +253,3 @@ class MysqlServer:
         except (OSError, pymysql.err.OperationalError):
             return False
         return True
-
-    def _release(self) -> subprocess.Popen[bytes] | None:
-        process, guard = self._process, self._guard
-        self._process = self._guard = None
-        if guard is not None:
-            guard.dismiss()
-        return process

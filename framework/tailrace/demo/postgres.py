@@ -25,7 +25,7 @@ import psycopg
 import structlog
 
 from tailrace.demo.account import account_for_servers, copy_of_programs, temporary_folder
-from tailrace.demo.guard import Guard
+from tailrace.demo.process import ServerProcess
 from tailrace.errors import Fatal
 
 log = structlog.get_logger()
@@ -87,8 +87,7 @@ class PostgresServer:
         self._started = False
         self._folder: Path | None = None
         self._account = account_for_servers()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._guard: Guard | None = None
+        self._process = ServerProcess("postgres", signal.SIGINT)
 
     @property
     def port(self) -> int:
@@ -98,14 +97,12 @@ class PostgresServer:
     @property
     def pid(self) -> int:
         """The postmaster's process id; raises `Fatal` while the server does not run."""
-        if self._process is None:
-            raise Fatal("postgres is not running", hint="call start first")
         return self._process.pid
 
     @property
     def running(self) -> bool:
         """Whether the postmaster is there."""
-        return self._process is not None and self._process.poll() is None
+        return self._process.running
 
     @property
     def data_dir(self) -> Path:
@@ -161,24 +158,12 @@ class PostgresServer:
         A fast stop waits for replication clients to confirm what they were sent; if that takes longer than `timeout`
         seconds, an immediate one follows. Does nothing when the server is not running.
         """
-        process = self._release()
-        if process is None:
-            return
-        if process.poll() is None:
-            process.send_signal(STOP_SIGNALS[mode])
-        try:
-            process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            log.warning("postgres does not stop, stopping it at once", pid=process.pid, waited_seconds=timeout)
-            process.send_signal(signal.SIGQUIT)
-            process.wait()
+        if not self._process.end(STOP_SIGNALS[mode], timeout=timeout, late=signal.SIGQUIT):
+            log.warning("postgres did not stop, so it was stopped at once", waited_seconds=timeout)
 
     def kill(self) -> None:
         """Kill the postmaster with signal 9; its other processes notice by themselves."""
-        process = self._release()
-        if process is not None:
-            process.kill()
-            process.wait()
+        self._process.kill()
 
     def restart(self, mode: StopMode = "fast", *, timeout: float = 60.0) -> None:
         """Stop and start, on the same port."""
@@ -261,28 +246,14 @@ class PostgresServer:
         """Start the postmaster; return None when it is ready, else what it said."""
         command = [str(self.bin_dir / "postgres"), "-D", str(self.data_dir), "-p", str(self.port)]
         command += ["-k", str(self.socket_dir), "-c", "listen_addresses=127.0.0.1"]
-        with self.log_file.open("ab") as output:
-            begin = output.tell()
-            # A session of its own: Ctrl-C in our terminal must reach the worker before the server is gone.
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-                **self._process_options(),
-            )  # fmt: skip
-        self._guard = Guard(self._process.pid)
+        begin = self.log_file.stat().st_size if self.log_file.exists() else 0
+        self._process.launch(command, self.log_file, **self._process_options())
         while not self._ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if not self.running or time.monotonic() > deadline:
                 self.stop("immediate")
                 return self._said(begin)
             time.sleep(0.02)
         return None
-
-    def _release(self) -> subprocess.Popen[bytes] | None:
-        """Forget the process, and call its guard off."""
-        process, guard = self._process, self._guard
-        self._process = self._guard = None
-        if guard is not None:
-            guard.dismiss()
-        return process
 
     def _ready(self) -> bool:
         """Whether `postmaster.pid` is ours and its eighth line says ready."""
