@@ -3,6 +3,7 @@
 #   make demo         an embedded Postgres, a shop that trades, a worker, a live view
 #   make test         installs what the tests need, checks, and runs all tests
 #   make check        format, lint, types, layers
+#   make readers      Spark, and DuckDB's iceberg_scan, read archives and Iceberg tables back (fetches half a gigabyte)
 #   make sanitize     tests of the compiled core under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
 #   make bench        all benchmarks; make bench-report writes what they found into docs/benchmarks.md
 #   make wheels       a wheel for each CPython from 3.11 to 3.14 into dist/, each tried
@@ -20,14 +21,14 @@ BENCHMARKS ?= stream_rate snapshot beside_debezium latency startup log_append lo
 SOURCES := framework connectors schemas tests $(wildcard benchmarks/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv system check test pytest demo sanitize reference bench bench-report wheels clean
+.PHONY: help venv system check test pytest demo readers sanitize reference bench bench-report wheels clean
 
 # $(call timed,name,command): run, then say how long it took.
 timed = @start=$$(date +%s); echo "== $(1)"; $(2) && echo "== $(1): ok, $$(( $$(date +%s) - start )) s" \
 	|| { echo "== $(1): FAILED after $$(( $$(date +%s) - start )) s"; exit 1; }
 
 help:
-	@sed -n '3,13s/^# *//p' Makefile
+	@sed -n '3,14s/^# *//p' Makefile
 
 # The stamps make both installs happen once for each content of pyproject.toml and of the compiled core.
 .venv/installed-for-tests: pyproject.toml $(CORE) .venv/created
@@ -63,6 +64,10 @@ pytest: venv
 # In this order: quick answers first. A stage that fails ends the run, and so does a pytest that finds no test.
 test: system check
 	@$(MAKE) --no-print-directory pytest
+
+# Not part of the tests: fetching takes minutes. To be run after a change of what files and tables look like.
+readers: system venv
+	$(call timed,readers,$(BIN)/pytest tests/lake/engines.py $(PYTEST_ARGS))
 
 # For whoever works on the core; not part of the tests.
 sanitize: venv

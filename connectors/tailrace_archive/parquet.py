@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from tailrace.event import StoredRecord
 from tailrace_archive.config import ArchiveConfig
 from tailrace_archive.layout import Layout, Rows, layout_of
+from tailrace_archive.spark import footer
 from tailrace_archive.writing import Target
 
 PAGE_BYTES = 256 * 1024
@@ -84,6 +85,8 @@ class ParquetFile:
             "tailrace.schema_id": str(target.schema_id),
             "tailrace.avro.schema": json.dumps(target.schema),
         }
+        if self._fit is None:  # a table of Iceberg has its types elsewhere
+            told |= footer(self._layout.schema)
         self._writer.add_key_value_metadata(told)
         self._writer.close()
         self._sink.close()
