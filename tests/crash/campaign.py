@@ -64,6 +64,8 @@ class Outcome:
     verdict: Verdict = field(default_factory=Verdict)
     problems: list[str] = field(default_factory=list)
     figures: dict[str, object] = field(default_factory=dict)
+    given_up: list[str] = field(default_factory=list)
+    """What was said of tasks that were not started again, until the worker was."""
 
     @property
     def clean(self) -> bool:
@@ -116,6 +118,7 @@ class Campaign:
             self._outcome.problems += orders.look(self._place.log())
         self._outcome.figures["writers"] = dict(workload.counts)
         self._outcome.figures["worker_starts"] = worker.starts
+        self._outcome.given_up = worker.given_up()
         return self._outcome
 
     def _attack(self, worker: Worker, chaos: Chaos, workload: Workload) -> None:

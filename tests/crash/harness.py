@@ -5,7 +5,7 @@
     python -m tests.crash.harness --kafka --broker-blows 20
 
 Prints the seed first and the verdict last; the verdict is JSON on stdout, all else goes to stderr. Exit code 0: nothing
-was lost, invented, duplicated or out of order, and the topics folded are the tables.
+was lost, invented, duplicated or out of order, the topics folded are the tables, and no task had to be helped up.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     if given.archive:
         orders = replace(orders, sinks=archive_sinks(folder), look=partial(archived, folder))
     outcome = Campaign(orders).run()
+    outcome.problems += [f"given up: {line}" for line in outcome.given_up]
     _print(seed, given.server or f"postgres {given.pg}", outcome)
     return 0 if outcome.clean else 1
 

@@ -123,6 +123,11 @@ class Worker:
             self.kill(with_tasks=True)
             raise
 
+    def given_up(self) -> list[str]:
+        """Return what the worker wrote of tasks that it did not start again."""
+        text = self.output.read_text(errors="replace") if self.output.exists() else ""
+        return [line for line in text.splitlines() if " task failed " in line]
+
     def last_words(self, lines: int = 30) -> str:
         """Return the end of what the worker wrote."""
         text = self.output.read_text(errors="replace") if self.output.exists() else ""

@@ -14,6 +14,7 @@ from tailrace.log.kafka.fault import Fenced, told
     [
         KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError._ALL_BROKERS_DOWN, KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError._NOENT, KafkaError._DESTROY_BROKER,
     ],
 )  # fmt: skip
 def test_brokers_that_are_away_or_change_places_are_waited_for(code: int) -> None:

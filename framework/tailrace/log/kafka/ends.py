@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from typing import TypeAlias
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec
 
 from tailrace.log.kafka.client import PATIENCE, Clients
@@ -46,7 +46,9 @@ class DistantEnds:
         answers = []
         for place, future in self._asked.items():
             try:
-                answers.append((place, future.result().offset))
+                end = future.result().offset
             except KafkaException:
                 continue  # away, or gone: then its end is not known
+            if end != OFFSET_INVALID:  # it has no leader
+                answers.append((place, end))
         return answers

@@ -20,6 +20,8 @@ _AWAY = {
     KafkaError.KAFKA_STORAGE_ERROR, KafkaError.OFFSET_NOT_AVAILABLE, KafkaError.UNSTABLE_OFFSET_COMMIT,
     KafkaError.THROTTLING_QUOTA_EXCEEDED, KafkaError.REPLICA_NOT_AVAILABLE, KafkaError._DESTROY,
     KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH,  # a leader has just changed
+    KafkaError._NOENT,  # no partition that was asked for has a leader
+    KafkaError._DESTROY_BROKER,  # the broker left the cluster before it answered
 }  # fmt: skip
 """The other side is away or busy: waiting without limit is right."""
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 
 import structlog
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType, TopicMetadata
 from confluent_kafka.cimpl import NewTopic
 
@@ -27,7 +27,7 @@ SETTLES = 10.0
 """Seconds in which brokers come to agree who leads a partition that is new, or has another leader."""
 _UNSETTLED = {
     KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.OFFSET_NOT_AVAILABLE, KafkaError._NOENT,
 }  # fmt: skip
 
 _KAFKAS_OWN = {"__consumer_offsets", "__transaction_state", "__share_group_state"}
@@ -159,7 +159,11 @@ class Topics:
 
     def _asked(self, specs: dict[TopicPartition, OffsetSpec], level: IsolationLevel) -> dict[tuple[str, int], int]:
         futures = self._clients.admin.list_offsets(specs, isolation_level=level, request_timeout=PATIENCE)
-        return {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
+        offsets = {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
+        if OFFSET_INVALID in offsets.values():
+            # The client asks the leaders that there are, and says of other partitions neither an offset nor an error.
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+        return offsets
 
     def _check(self, topic: str, count: int) -> None:
         """Raise `Fatal` where a topic that was there already would lose what a source has to remember."""
@@ -190,11 +194,16 @@ class Topics:
         return self._describe(ConfigResource(ResourceType.TOPIC, topic), f"read the settings of topic {topic}", topic)
 
     def _describe(self, resource: ConfigResource, operation: str, name: str) -> dict[str, str]:
-        try:
-            (answer,) = self._clients.admin.describe_configs([resource], request_timeout=PATIENCE).values()
-            return {entry.name: entry.value for entry in answer.result().values() if entry.value is not None}
-        except KafkaException as error:
-            raise self._clients.complaints.explain(error, operation, name=name) from error
+        deadline = time.monotonic() + SETTLES
+        while True:
+            try:
+                (answer,) = self._clients.admin.describe_configs([resource], request_timeout=PATIENCE).values()
+                return {entry.name: entry.value for entry in answer.result().values() if entry.value is not None}
+            except KafkaException as error:
+                # Brokers hear of a new topic one after the other, and any of them may be asked.
+                if code_of(error).code() not in _UNSETTLED or time.monotonic() >= deadline:
+                    raise self._clients.complaints.explain(error, operation, name=name) from error
+                time.sleep(0.05)
 
 
 def _is_led(topic: TopicMetadata | None) -> bool:
