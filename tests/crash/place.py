@@ -161,7 +161,8 @@ class KafkaPlace:
             yield int(offset), _octets(key), _octets(value)
 
     def blows(self) -> Sequence[str]:
-        return *self._beside, "kill_broker", "cut_brokers", "refuse_brokers", "deaf_brokers", "hold_broker"
+        at_brokers = "kill_broker", "cut_brokers", "refuse_brokers", "deaf_brokers", "hold_broker", "lose_one_broker"
+        return *self._beside, *at_brokers
 
     def deal(self, name: str, rng: random.Random) -> None:
         if name in self._beside:
@@ -200,6 +201,13 @@ class KafkaPlace:
         for proxy in self._proxies:
             proxy.go_deaf()
         self._resume(rng)
+
+    def _lose_one_broker(self, rng: random.Random) -> None:
+        """The worker no longer reaches a broker that all the others see."""
+        proxy = rng.choice(self._proxies)
+        proxy.go_deaf()
+        time.sleep(rng.uniform(0.5, 8))
+        proxy.resume()
 
     def _resume(self, rng: random.Random) -> None:
         time.sleep(rng.uniform(0.2, 4))
