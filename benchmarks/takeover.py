@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 import measurement  # makes the harness of the tests importable, too
 from cluster.crew import Crew, Member
+from cluster.origin import PostgresOrigin
 from measurement import Cell
 from servers.kafka import require
 from servers.kafka_broker import KafkaCluster
@@ -45,7 +46,7 @@ def take_over(crew: Crew, number: int, rows: int, end: Callable[[Member], object
     task = TASKS[number % len(TASKS)]
     owner = crew.wait_shared()[task]
     victim = next(member for member in crew.members if member.pid == owner)
-    crew.wait(lambda: len(crew.numbers(task)) >= rows, f"{task} tells {rows} rows", timeout=PATIENCE + rows)
+    crew.wait(lambda: len(crew.told(task)) >= rows, f"{task} tells {rows} changes", timeout=PATIENCE + rows)
     crew.wait_flowing(task)
     clients = Clients(crew.log.config)
     offsets = OffsetsTopic(clients, Topics(clients))
@@ -86,7 +87,8 @@ def main() -> None:
         KafkaCluster(require()) as kafka,
     ):
         servers = [kafka.internal_servers] * len(TASKS)
-        with Crew(Path(folder), server.dsn(), "takeover", TASKS, servers, given.session) as crew:
+        origins = dict.fromkeys(TASKS, PostgresOrigin(server.dsn()))
+        with Crew(Path(folder), "takeover", origins, servers, given.session) as crew:
             crew.start()
             for way, end in WAYS.items():
                 for number in range(given.rounds if end is Member.kill else given.others):

@@ -1,30 +1,32 @@
 """Several workers that share tasks, as their users know them: config files, `tailrace run`, signals, what is in Kafka.
 
-Each task captures one table of one database, whose rows are numbered: its topic must tell 1, 2, 3 … once each.
+Each source captures one table, whose changes are known (`change.py`): its topic must tell every one of them once, in
+order, and what a snapshot told of the rows before them must make a whole with it.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, cast
 
 import psutil
-import psycopg
 import yaml
 
+from cluster.change import Told, changes, faults
+from cluster.origin import Origin, RowWriter
+from tailrace.codec.decoder import Decoder
 from tailrace.errors import Retriable
+from tailrace.event import StoredRecord
 from tailrace.log.kafka.backend import KafkaLog
 from tailrace.log.kafka.settings import KafkaLogConfig
 from tailrace.runtime.keeper import states
@@ -57,6 +59,10 @@ class Member:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def started(self) -> bool:
+        return self._process is not None
 
     @property
     def ended(self) -> bool:
@@ -110,21 +116,35 @@ class Member:
 
 @dataclass
 class Crew:
-    """Workers on one database and one group; use it in a `with`. `servers` are where each of them finds Kafka."""
+    """Workers of one group, a source for each of `origins` by name; use it in a `with`.
+
+    `servers` are where each worker finds Kafka. Tables have `old` rows before anything is captured.
+    """
 
     folder: Path
-    url: str
     group: str
-    tasks: Sequence[str]
+    origins: Mapping[str, Origin]
     servers: Sequence[str]
     session: float = SESSION
+    old: int = 0
+    more: Mapping[str, object] = field(default_factory=dict)
+    """Further blocks of the config file; those of `log` are beside its own."""
+    sinks: Sequence[str] = ()
+    """Names of the tasks that `more` has beside the sources."""
     members: list[Member] = field(init=False)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.members = [self._member(number, servers) for number, servers in enumerate(self.servers)]
         self.log = KafkaLog(KafkaLogConfig(bootstrap_servers=self.servers[0], group=self.group))
-        self.writer = RowWriter(self.url, self.tasks)
+        self._decoder = Decoder(self.log.registry())
+        self.writer = RowWriter(self.origins, self.old)
+        self._told: dict[str, dict[int, list[Told]]] = {}
+        self._next: dict[tuple[str, int], int] = {}
+
+    @property
+    def tasks(self) -> Sequence[str]:
+        return [*self.origins, *self.sinks]
 
     def _member(self, number: int, servers: str) -> Member:
         config = self.folder / f"worker-{number}.yaml"
@@ -133,21 +153,19 @@ class Crew:
 
     def document(self, servers: str) -> dict[str, object]:
         """Return what a worker's config file says."""
+        log = {"type": "kafka", "bootstrap_servers": servers, "group": self.group}
         connectors = {
-            task: {
-                "type": "postgres", "url": self.url, "topic_prefix": f"{self.group}-{task}",
-                "tables": [f"public.{task}"], "format": "json", "slot": f"{self.group}_{task}",
-            }
-            for task in self.tasks
-        }  # fmt: skip
+            task: {"format": "json", **origin.settings(self.group, task)} for task, origin in self.origins.items()
+        }
         return {
-            "log": {"type": "kafka", "bootstrap_servers": servers, "group": self.group},
             "worker": {"group": self.group, "session_timeout": self.session},
             "connectors": connectors,
+            **self.more,
+            "log": {**log, **cast("Mapping[str, object]", self.more.get("log", {}))},
         }
 
     def topic(self, task: str) -> str:
-        return f"{self.group}-{task}.public.{task}"
+        return f"{self.group}-{task}.{self.origins[task].schema}.{task}"
 
     def start(self, *numbers: int) -> None:
         for number in numbers or range(len(self.members)):
@@ -167,6 +185,18 @@ class Crew:
             for task in state.tasks
             if task.state == "RUNNING"
         }
+
+    def owner(self, task: str) -> Member:
+        """Return the worker that has a task, once one says so."""
+        found: list[Member] = []
+
+        def owned() -> bool:
+            pid = self.owners().get(task)
+            found[:] = [member for member in self.members if member.started and member.pid == pid]
+            return bool(found)
+
+        self.wait(owned, f"{task} runs", timeout=120.0)
+        return found[0]
 
     def wait_shared(self, *numbers: int, timeout: float = 120.0) -> dict[str, int]:
         """Wait until every task runs, on these workers and as evenly as can be; return the owners."""
@@ -191,20 +221,32 @@ class Crew:
         return found
 
     def wait_flowing(self, *tasks: str, timeout: float = 90.0) -> None:
-        """Wait until each of the tasks tells a row that was written after the call."""
-        marks = {task: self.writer.written(task) for task in tasks or self.tasks}
-        self.wait(
-            lambda: all(max(self.numbers(task), default=0) > mark for task, mark in marks.items()),
-            "rows flow",
-            timeout=timeout,
-        )
+        """Wait until each of the sources tells a change that was made after the call."""
+        marks = {task: self.writer.turns(task) for task in tasks or self.origins}
 
-    def numbers(self, task: str) -> list[int]:
-        """The row numbers that a topic tells, as a reader of committed records sees them."""
-        names = {info.topic for info in self.log.partitions()}
-        if self.topic(task) not in names:
-            return []
-        return [json.loads(record.key or b"{}")["id"] for record in self.log.records(self.topic(task), 0, 0)]
+        def flowing(task: str) -> bool:
+            return any((each.v or 0) > marks[task] for each in self.told(task) if each.op != "r")
+
+        self.wait(lambda: all(flowing(task) for task in marks), "changes flow", timeout=timeout)
+
+    def told(self, task: str) -> list[Told]:
+        """What a topic tells, as a reader of committed records sees it: in order within each partition."""
+        topic = self.topic(task)
+        if task not in self._told:
+            there = [info.partition for info in self.log.partitions() if info.topic == topic]
+            if not there:
+                return []
+            self._told[task] = {partition: [] for partition in there}
+        for partition, told in self._told[task].items():
+            for record in self.log.records(topic, partition, self._next.get((topic, partition), 0)):
+                self._next[topic, partition] = record.offset + 1
+                if record.value is not None:  # a tombstone repeats the delete before it
+                    told.append(self._change(record))
+        return [each for told in self._told[task].values() for each in told]
+
+    def _change(self, record: StoredRecord) -> Told:
+        key, value = cast("Any", self._decoder.value(record.key)), cast("Any", self._decoder.value(record.value))
+        return Told(value["op"], key["id"], None if value["after"] is None else value["after"]["v"])
 
     def wait(self, condition: Callable[[], bool], what: str, *, timeout: float) -> None:
         """Wait for a condition; a broker that has no answer yet, for a topic that has just been made, is no answer."""
@@ -217,17 +259,26 @@ class Crew:
             time.sleep(0.1)
 
     def check(self, *, timeout: float = 120.0) -> None:
-        """Stop writing; every topic must come to tell every row once and in order, and nothing else."""
-        written = self.writer.stop()
-        wanted = {task: list(range(1, written[task] + 1)) for task in self.tasks}
+        """Stop writing; every topic must come to tell every change once and in order, and nothing else."""
+        turns = self.writer.stop()
+        made = {
+            task: [each for turn in range(1, turns[task] + 1) for each in changes(turn, self.old)] for task in turns
+        }
         self.wait(
-            lambda: all(len(self.numbers(task)) >= len(wanted[task]) for task in self.tasks),
-            "all is told",
-            timeout=timeout,
+            lambda: all(self._whole(task) for task in made), "the topics hold what the tables hold", timeout=timeout
         )
-        for task in self.tasks:
-            numbers = self.numbers(task)
-            assert numbers == wanted[task], f"{task}: {_difference(numbers, wanted[task])}\n{self.last_words()}"
+        for task, wanted in made.items():
+            fault = faults(list(self._told[task].values()), wanted, self.old)
+            assert not fault, f"{self.topic(task)}: {fault}\n{self.last_words()}"
+
+    def _whole(self, task: str) -> bool:
+        held: dict[int, int] = {}
+        for each in self.told(task):
+            if each.v is None:
+                held.pop(each.id, None)
+            else:
+                held[each.id] = each.v
+        return held == self.origins[task].rows(task)
 
     def last_words(self) -> str:
         return "\n".join(f"--- {member.output.name}\n{member.said()[-4000:]}" for member in self.members)
@@ -244,49 +295,6 @@ class Crew:
             member.crash()
 
 
-class RowWriter:
-    """Writes numbered rows into the tables of the tasks, one after the other, until it is stopped."""
-
-    PAUSE = 0.02
-
-    def __init__(self, url: str, tasks: Sequence[str]) -> None:
-        self._url = url
-        self._tasks = tasks
-        self._written = dict.fromkeys(tasks, 0)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="rows")
-        self._failed: BaseException | None = None
-
-    def start(self) -> None:
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            for task in self._tasks:
-                connection.execute(f'CREATE TABLE "{task}" (id int PRIMARY KEY)'.encode())
-        self._thread.start()
-
-    def written(self, task: str) -> int:
-        return self._written[task]
-
-    def stop(self) -> dict[str, int]:
-        """Return how many rows each table has."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-        if self._failed is not None:
-            raise self._failed
-        return dict(self._written)
-
-    def _run(self) -> None:
-        try:
-            with psycopg.connect(self._url, autocommit=True) as connection:
-                while not self._stop.wait(self.PAUSE):
-                    for task in self._tasks:
-                        number = self._written[task] + 1
-                        connection.execute(f'INSERT INTO "{task}" VALUES (%s)'.encode(), [number])
-                        self._written[task] = number
-        except psycopg.Error as error:
-            self._failed = error
-
-
 def _holds(condition: Callable[[], bool]) -> bool:
     try:
         return condition()
@@ -299,11 +307,3 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
         process.send_signal(number)
     except psutil.NoSuchProcess:
         return
-
-
-def _difference(found: list[int], wanted: list[int]) -> str:
-    twice = [number for number, count in Counter(found).items() if count > 1]
-    missing = sorted(set(wanted) - set(found))
-    return (
-        f"lost {missing[:10]} ({len(missing)}), twice {twice[:10]} ({len(twice)}), in order: {found == sorted(found)}"
-    )

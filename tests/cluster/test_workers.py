@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from cluster.crew import SESSION, Crew
-from servers.kafka import require
+from cluster.origin import PostgresOrigin
 from servers.kafka_broker import KafkaCluster
 from servers.postgres import Servers, drop_slots
 from servers.proxy import TcpProxy
@@ -20,17 +20,6 @@ from tailrace.errors import TailraceError
 from tailrace.runtime.positions import Positions
 
 StartCrew = Callable[[str], Crew]
-
-
-@pytest.fixture(scope="module")
-def brokers() -> Iterator[tuple[KafkaCluster, TcpProxy]]:
-    """A broker, and a proxy in front of one of its two listeners."""
-    cluster = KafkaCluster(require())
-    (broker,) = cluster.brokers
-    with TcpProxy(broker.client_port) as proxy:
-        broker.advertised_port = proxy.port
-        with cluster:
-            yield cluster, proxy
 
 
 @pytest.fixture
@@ -45,7 +34,8 @@ def start_crew(brokers: tuple[KafkaCluster, TcpProxy], shared_servers: Servers, 
             hold.callback(connection.execute, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(group)))
             hold.callback(drop_slots, connection, group)
             servers = [cluster.internal_servers, cluster.internal_servers, cluster.bootstrap_servers]
-            crew = Crew(tmp_path, server.dsn(group), group, ["a", "b", "c"], servers)
+            origin = PostgresOrigin(server.dsn(group))
+            crew = Crew(tmp_path, group, dict.fromkeys(("a", "b", "c"), origin), servers)
             hold.enter_context(crew)
             crew.start()
             crew.wait_shared()
