@@ -2,7 +2,8 @@
 
 Bookkeeping lies in the destination itself, in the table `tailrace_replica`: a row for each task, with the position and
 an epoch that each `open` counts up. A commit that does not find its own epoch fails: a process that was thought dead
-cannot commit behind its successor's back. A lock besides refuses a second writer at once.
+cannot commit behind its successor's back. A lock besides refuses a second writer at once, unless that one is to take
+over (`seize`): what a worker holds that stands still, or whose machine is gone, it may hold for hours.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ class Destination(Protocol):
     held_rows: int
     """Rows to hold before they are applied: enough for the destination to be quick, and some megabytes."""
 
-    def open(self, task: str) -> Position | None:
-        """Connect, become the only writer, return the position; raises `Retriable` while there is another."""
+    def open(self, task: str, *, seize: bool = False) -> Position | None:
+        """Connect, become the only writer, return the position; raises `Retriable` while there is another.
+
+        `seize` ends the other one's connection, where the destination has connections.
+        """
         ...
 
     def writer(self, target: Target) -> RowWriter:

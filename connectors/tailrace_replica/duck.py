@@ -75,7 +75,7 @@ class DuckDestination:
         self._epoch = 0
         self._fitting: dict[Name, Target] = {}
 
-    def open(self, task: str) -> Position | None:
+    def open(self, task: str, *, seize: bool = False) -> Position | None:  # noqa: ARG002 - nobody can be ended
         """Lock the file, count the epoch up, return the position."""
         self.close()
         self._lock, self._task = FileLock(self._file, task), task

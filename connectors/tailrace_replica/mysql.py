@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+import structlog
+
 from tailrace.codec.delivery import Delivery
 from tailrace.errors import BadRecord, Fatal
 from tailrace.position import Position
@@ -25,6 +27,8 @@ from tailrace_replica.mysql_fault import refuses_row, translated
 from tailrace_replica.mysql_type import binder_of, normal, type_of, widens
 from tailrace_replica.statement import Statements
 from tailrace_replica.target import Changes, Half, Patch, Target, key_of, missing_row
+
+log = structlog.get_logger()
 
 if TYPE_CHECKING:
     from pymysql import Connection
@@ -40,6 +44,7 @@ _MAKE_MOVES = (
 )
 _Rows: TypeAlias = "Sequence[tuple[Any, Delivery]]"
 """Values to bind, and what they were made of."""
+_NO_SUCH_THREAD = 1094
 _LOCK_SECONDS = 3
 """A server lets go of the lock of a connection that has just been closed a moment later only."""
 _WORTH_A_LOOK = 8
@@ -76,12 +81,12 @@ class MysqlDestination:
         self._fitting: dict[tuple[str, ...], Target] = {}
         self._to_drop: list[str] = []
 
-    def open(self, task: str) -> Position | None:
+    def open(self, task: str, *, seize: bool = False) -> Position | None:
         """Connect, lock, count the epoch up, return the position."""
         self.close()
         self._connection, self._task = self._connected(), task
         with translated("open the replica"):
-            self._lock(self._connection, task)
+            self._lock(self._connection, task, seize=seize)
             self._run(_MAKE_BOOKS)
             self._run(_MAKE_MOVES)
             self._run(
@@ -214,10 +219,26 @@ class MysqlDestination:
         with translated("connect to the replica"):
             return connected(self._config.url.get_secret_value(), self._config.connect_timeout)
 
-    def _lock(self, connection: Connection[Cursor], task: str) -> None:
+    def _lock(self, connection: Connection[Cursor], task: str, *, seize: bool = False) -> None:
         name = "tailrace." + hashlib.sha256(task.encode()).hexdigest()[:40]
+        if seize:
+            self._end_holder(connection, name)
         if self._row(connection, "SELECT GET_LOCK(%s, %s)", (name, _LOCK_SECONDS))[0] != 1:
             raise held(task)
+
+    def _end_holder(self, connection: Connection[Cursor], name: str) -> None:
+        """End the connection that has a lock, which undoes what it had not committed."""
+        import pymysql
+
+        (number,) = self._row(connection, "SELECT IS_USED_LOCK(%s)", (name,))
+        if number is None:
+            return
+        log.warning("taking the replica over", task=self._task, from_connection=number)
+        try:
+            self._row(connection, f"KILL {int(number)}", ())
+        except pymysql.err.Error as error:
+            if error.args[0] != _NO_SUCH_THREAD:
+                raise
 
     def _begin(self) -> None:
         """Have a transaction open that holds our row of the books."""

@@ -17,6 +17,7 @@ from contextlib import closing
 from typing import LiteralString, cast
 
 import psycopg
+import structlog
 from psycopg import conninfo, sql
 
 from tailrace.codec.delivery import Delivery
@@ -33,10 +34,20 @@ from tailrace_replica.postgres_table import PostgresTables, identifier, one_at_a
 from tailrace_replica.postgres_type import escaped, text_of, type_of
 from tailrace_replica.target import Changes, Half, Lines, Patch, RowWriter, Target, key_of, missing_row
 
+log = structlog.get_logger()
+
 _PLANS = "SET enable_hashjoin = off; SET enable_mergejoin = off"
 """Rows to change are found by their key's index. Statistics of a temporary table are none, and what the planner would
 choose for some thousands of rows is to read all of a table that has some hundred thousand."""
-_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('tailrace replica ' || %s, 0))"
+_NUMBER = "hashtextextended('tailrace replica ' || %s, 0)"
+_LOCK = f"SELECT pg_try_advisory_lock({_NUMBER})"
+_END_HOLDER = (
+    f"SELECT pid, pg_terminate_backend(pid) FROM pg_locks, {_NUMBER} AS number WHERE granted "
+    "AND locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND classid::bigint = number >> 32 & x'ffffffff'::bigint AND objid::bigint = number & x'ffffffff'::bigint "
+    "AND objsubid = 1"
+)
+"""How a lock's number is told: PostgreSQL's manual, chapter "pg_locks"."""
 
 
 class PostgresWriter:
@@ -78,14 +89,13 @@ class PostgresDestination:
         self._task = ""
         self._epoch = 0
 
-    def open(self, task: str) -> Position | None:
+    def open(self, task: str, *, seize: bool = False) -> Position | None:
         """Connect, lock, count the epoch up, return the position."""
         self.close()
         connection = self._connected()
         self._connection, self._task = connection, task
         with translated("open the replica"):
-            locked = connection.execute(_LOCK, (task,)).fetchone()
-            if not (locked and locked[0]):
+            if not _locked(connection, task) and not (seize and _seized(connection, task)):
                 raise held(task)
             connection.execute(_PLANS)
             _make_books(connection)
@@ -168,8 +178,7 @@ class PostgresDestination:
     def set_position(self, task: str, position: Position | None) -> None:
         """Replace the position."""
         with translated("set the position"), closing(self._connected()) as connection:
-            locked = connection.execute(_LOCK, (task,)).fetchone()
-            if not (locked and locked[0]):
+            if not _locked(connection, task):
                 raise held(task)
             _make_books(connection)
             connection.execute(f"DELETE FROM {MOVES}")  # who begins anew meets both halves again
@@ -316,6 +325,21 @@ def connection_string(config: ReplicaConfig) -> str:
         "tcp_user_timeout": 60_000,
     }
     return conninfo.make_conninfo("", **{**ours, **given})
+
+
+def _locked(connection: psycopg.Connection[tuple[object, ...]], task: str) -> bool:
+    found = connection.execute(_LOCK, (task,)).fetchone()
+    return found is not None and bool(found[0])
+
+
+def _seized(connection: psycopg.Connection[tuple[object, ...]], task: str) -> bool:
+    """Take the lock from whoever holds it: with its connection ended, what it had not committed is undone."""
+    for pid, _ in connection.execute(_END_HOLDER, (task,)).fetchall():
+        log.warning("taking the replica over", task=task, from_pid=pid)
+    connection.execute("SET LOCAL lock_timeout = '10s'")
+    connection.execute(f"SELECT pg_advisory_lock({_NUMBER})", (task,))
+    connection.execute("SET LOCAL lock_timeout = 0")
+    return True
 
 
 def _make_books(connection: psycopg.Connection[tuple[object, ...]]) -> None:

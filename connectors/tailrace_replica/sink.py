@@ -40,6 +40,7 @@ class ReplicaSink:
         self._topics: dict[Name, str] = {}
         self._waiting: list[Changes] = []
         self._held = 0
+        self._seizes = False
 
     @property
     def shareable(self) -> bool:
@@ -50,10 +51,14 @@ class ReplicaSink:
         """Take what cares for deliveries that cannot be applied."""
         self._reject = reject
 
+    def seize(self) -> None:
+        """Let `open` end whoever still writes; of a file nobody can be, and so it waits there."""
+        self._seizes = True
+
     def open(self, task: str) -> Position | None:
         """Connect, become the only writer, return the position of the last commit."""
         self._forget()
-        return self._destination.open(task)
+        return self._destination.open(task, seize=self._seizes)
 
     def write(self, items: Sequence[Delivery]) -> None:
         """Fold `items` into what is to be done."""

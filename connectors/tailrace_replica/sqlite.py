@@ -70,7 +70,7 @@ class SqliteDestination:
         self._epoch = 0
         self._fitting: dict[tuple[str, ...], Target] = {}
 
-    def open(self, task: str) -> Position | None:
+    def open(self, task: str, *, seize: bool = False) -> Position | None:  # noqa: ARG002 - nobody can be ended
         """Lock the file, count the epoch up, return the position."""
         self.close()
         self._lock, self._task = FileLock(self._file, task), task

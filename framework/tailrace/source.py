@@ -121,12 +121,17 @@ class Recalling(Protocol):
 
 @runtime_checkable
 class Seizing(Protocol):
-    """A source that one client at a time can read, and that a worker which is cut off may still hold."""
+    """A source or sink that one client at a time can have, and that a worker which is cut off may still hold.
+
+    In a group of workers it is the group that says who has a task, and `seize` is called; elsewhere nothing says that
+    whoever holds on is not the one who should.
+    """
 
     def seize(self) -> None:
-        """Let every `open` from now on end whoever still reads as this connector; called before the first.
+        """Let every `open` from now on end whoever still reads or writes as this task; called before the first.
 
-        Called only where that cannot lose anything: nobody else can commit for the task once its sink is open.
+        A source is seized only where that cannot lose anything: nobody else can commit for the task once its sink is
+        open. A sink that can be seized has to see to that itself: whoever is ended can commit nothing any more.
         """
 
 

@@ -34,6 +34,7 @@ from tailrace.runtime.sharing import SharedSink
 from tailrace.runtime.size_limit import LimitedStage
 from tailrace.runtime.stage import BadRecords, ChangeStage
 from tailrace.runtime.state import Kind
+from tailrace.runtime.succession import SuccessorSink, seized
 from tailrace.runtime.task import Pace
 from tailrace.sink import OffsetsBeside, OffsetStore, PlainSink, Rejecting, Repositioning, Shareable, Sink, SinkConfig
 from tailrace.source import Recalling, Seizing, Source, SourceConfig
@@ -260,12 +261,14 @@ def _sink_task(spec: TaskSpec) -> Task:
     log = build_log(spec.log, spec.folder, spec.secrets)
     letters = _letters(spec, config, log) if config.errors == "dead_letter" else None
     rejections = Rejections(spec.block_name, config.errors, letters)
-    made = build_sink(spec, config)
+    made = seized(build_sink(spec, config), spec.lease)
     if isinstance(made, Rejecting):
         made.reject_with(rejections)
     sink = _committing(made, _offsets_beside(spec, log), letters)
     if isinstance(log, Divisible) and is_shareable(made):
         sink = SharedSink(sink, spec.share, SinkPlaces(spec, log))
+    if spec.lease is not None:
+        sink = SuccessorSink(sink)
     return Task(
         source=_deliveries(spec, config, log),
         stage=DeliveryStage(
@@ -315,7 +318,7 @@ class SinkPlaces:
 
     def _made(self, number: int) -> object:
         spec = sink_task(self._spec, number, self._spec.share.tasks)
-        return build_sink(spec, sink_config(spec))
+        return seized(build_sink(spec, sink_config(spec)), spec.lease)
 
 
 def is_shareable(sink: object) -> bool:

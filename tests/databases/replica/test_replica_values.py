@@ -125,6 +125,28 @@ def test_a_zombie_is_fenced_off(place: Place, stage: ReplicaStage) -> None:
     assert stage.stored() == []
 
 
+def test_who_seizes_the_place_ends_whoever_has_it(place: Place, stage: ReplicaStage) -> None:
+    zombie, successor = stage.sink(), stage.sink()
+    successor.seize()
+    zombie.open("contract")
+    zombie.write(stage.told.insert(1))
+    zombie.commit(stage.told.position)
+    first, second = stage.told.position, stage.told.insert(2)
+    zombie.write(second)
+    with closing(zombie), closing(successor):
+        if isinstance(place, (SqlitePlace, DuckPlace)):
+            with pytest.raises(Retriable, match="another process"):
+                successor.open("contract")
+            return
+        assert successor.open("contract") == first
+        with pytest.raises(Retriable):
+            zombie.commit(stage.told.position)
+        assert stage.stored() == [1]
+        successor.write(second)
+        successor.commit(stage.told.position)
+    assert stage.stored() == [1, 2]
+
+
 def test_updates_of_a_table_without_a_key_are_refused(place: Place, tmp_path: Path) -> None:
     stage = ReplicaStage(place, tmp_path)
     stage.told = Deliveries(tmp_path, key=())
