@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tailrace.cli.place import ConfigArgument, JsonOption
@@ -63,14 +62,11 @@ def _show_group(settings: Settings, *, as_json: bool) -> None:
     """Show the workers of a group, and the tasks of all of them; a task that nobody runs is shown, too."""
     from tailrace.cli.output import emit, emit_json, emit_table
     from tailrace.runtime.group import group_states
+    from tailrace.runtime.keeper import alive as of_the_living
 
-    group, now = settings.worker.group, datetime.now(UTC)
+    group = settings.worker.group
     found = group_states(settings)
-    alive = {
-        name: state
-        for name, state in found.items()
-        if (now - state.updated).total_seconds() < settings.worker.session_timeout
-    }
+    alive = of_the_living(found, settings.worker.session_timeout)
     tasks = {task.name: (name, task) for name, state in alive.items() for task in state.tasks}
     planned = [*settings.connectors, *(task for name, block in settings.sinks.items() for task in _names(name, block))]
     missing = [name for name in planned if name not in tasks]

@@ -20,6 +20,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -231,6 +232,12 @@ def differences(mine: Mapping[str, str], posted: Mapping[str, WorkerState]) -> l
     return warnings
 
 
+def alive(found: Mapping[str, WorkerState], session: float) -> dict[str, WorkerState]:
+    """Return the states of workers that have posted lately; one that died without a word is in Kafka for a day."""
+    now = datetime.now(UTC)
+    return {name: state for name, state in found.items() if (now - state.updated).total_seconds() < session}
+
+
 def states(posted: Mapping[str, bytes]) -> dict[str, WorkerState]:
     """Return what workers have posted; what another version wrote and we cannot read is left out."""
     found = {}
@@ -253,7 +260,7 @@ def main() -> int:
     try:
         backend = build_log(spec.log, spec.folder, spec.secrets)
         assert isinstance(backend, Shared), "the worker has seen to that"
-        warnings = differences(spec.digests, states(backend.posted(spec.group)))
+        warnings = differences(spec.digests, alive(states(backend.posted(spec.group)), spec.session))
         for warning in warnings:
             log.warning("workers differ", reason=warning)
         mouth.say(KeeperMessage(warnings=warnings))
