@@ -26,6 +26,7 @@ from psycopg import pq, sql
 from tailrace.codec.delivery import Delivery
 from tailrace.errors import BadRecord
 from tailrace_replica.destination import Reject
+from tailrace_replica.postgres_fault import translated
 from tailrace_replica.postgres_table import PostgresTables, identifier
 from tailrace_replica.target import Name, Target
 
@@ -95,22 +96,11 @@ class PostgresMerges:
         self._sent = sent
 
     def settle(self) -> None:
-        """Wait for the answer to what was sent last; raises psycopg's errors, and hands refused rows back."""
+        """Wait for the answer to what was sent last, and hand refused rows back; what is raised names its table."""
         sent, self._sent = self._sent, None
-        if sent is None:
-            return
-        try:
-            self._answer()
-        except _NOT_AS_NEW as error:
-            if sent.new:
-                self._merge_after(error, sent)
-            elif isinstance(error, psycopg.DataError):
-                self._again(sent)
-            else:
-                raise
-        else:
-            if sent.new:
-                self._connection.execute(_RELEASE)
+        if sent is not None:
+            with translated(f"write to table {sent.target.label}"):
+                self._settle(sent)
 
     def refusing(self, lines: Rows, store: Callable[[Rows], None], reject: Reject) -> None:
         """Store lines under a savepoint; where the server refuses them, find out which by halves."""
@@ -135,6 +125,20 @@ class PostgresMerges:
     def _into(self, table: sql.Composable, target: Target) -> sql.Composed:
         columns = _listed([sql.Identifier(column.name) for column in target.columns])
         return sql.SQL("COPY {} ({}) FROM STDIN").format(table, columns)
+
+    def _settle(self, sent: _Sent) -> None:
+        try:
+            self._answer()
+        except _NOT_AS_NEW as error:
+            if sent.new:
+                self._merge_after(error, sent)
+            elif isinstance(error, psycopg.DataError):
+                self._again(sent)
+            else:
+                raise
+        else:
+            if sent.new:
+                self._connection.execute(_RELEASE)
 
     def _merge_after(self, error: psycopg.Error, sent: _Sent) -> None:
         """Take new rows back, and merge them; wait for it."""

@@ -19,7 +19,7 @@ from typing import Any, cast
 import orjson
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
-from urllib3.util import Timeout, Url, parse_url
+from urllib3.util import Url, parse_url
 
 from tailrace.errors import ConfigError, Fatal, Retriable
 from tailrace_search.access import AccessConfig
@@ -62,13 +62,10 @@ class Lane:
     def __init__(self, url: Url, access: AccessConfig, context: ssl.SSLContext | None) -> None:
         self.host = f"{url.scheme}://{url.netloc}"
         self._path = (url.path or "").rstrip("/")
-        timeout = Timeout(connect=_CONNECT_TIMEOUT, read=access.timeout)
         port = url.port or (443 if url.scheme == "https" else 9200)
         host = (url.host or "").strip("[]")
         self._connection: HTTPConnection = (
-            HTTPConnection(host, port, timeout=timeout.connect_timeout)
-            if context is None
-            else HTTPSConnection(host, port, timeout=timeout.connect_timeout, ssl_context=context)
+            HTTPConnection(host, port) if context is None else HTTPSConnection(host, port, ssl_context=context)
         )
         self._read_timeout = access.timeout
         self._authorization = access.authorization()
@@ -125,9 +122,12 @@ class Lane:
         headers = {"Content-Type": kind, "Accept": JSON}
         if self._authorization:
             headers["Authorization"] = self._authorization
+        if self._connection.sock is None:
+            self._connection.timeout = _CONNECT_TIMEOUT
+            self._connection.connect()
+            # Of the connection, not its socket: urllib3 sets the socket's anew, for the request and for its answer.
+            self._connection.timeout = self._read_timeout
         self._connection.request(method, self._path + path, body=body, headers=headers)
-        if self._connection.sock is not None:
-            self._connection.sock.settimeout(self._read_timeout)
 
     def _receive(self) -> Answer:
         response = self._connection.getresponse()

@@ -14,6 +14,7 @@ import duckdb
 from crash.sink_yard import Row
 from servers.mysql_server import MysqlServer
 from servers.opensearch_node import OpenSearchNode
+from servers.proxy import TcpProxy
 from tailrace.demo.postgres import PostgresServer
 from tailrace.testing.deliveries import TOPIC
 from tailrace_search.fulltext import Library
@@ -103,6 +104,14 @@ def cluster_end(node: OpenSearchNode, prefix: str, **broken: object) -> End:
         return [(int(each["id"]), str(each["name"]), str(each["note"])) for each in told]
 
     return End(settings, lambda: sorted(rows()), broken)
+
+
+def through(proxy: TcpProxy, end: End) -> End:
+    """Return the same destination, reached through a proxy."""
+    name = "urls" if "urls" in end.settings else "url"
+    value = end.settings[name]
+    url = [proxy.through(each) for each in value] if isinstance(value, list) else proxy.through(value)
+    return End({**end.settings, name: url}, end.rows)
 
 
 def _row(row: Any) -> Row:

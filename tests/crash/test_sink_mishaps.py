@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from crash.disk import small_disk
-from crash.sink_ends import End, cluster_end, duckdb_end, mysql_end, postgres_end, sqlite_end, words_end
+from crash.sink_ends import End, cluster_end, duckdb_end, mysql_end, postgres_end, sqlite_end, through, words_end
 from crash.sink_yard import Yard
 from servers.mysql import SharedServers
 from servers.opensearch_node import OpenSearchNode
@@ -289,14 +289,6 @@ def _are_waited_for(yard: Yard) -> None:
 def lag_of(task: TaskState) -> int:
     """Return how many bytes a task is behind."""
     return task.lag_bytes or 0
-
-
-def through(proxy: TcpProxy, end: End) -> End:
-    """Return the same destination, reached through a proxy."""
-    name = "urls" if "urls" in end.settings else "url"
-    value = end.settings[name]
-    url = [proxy.through(each) for each in value] if isinstance(value, list) else proxy.through(value)
-    return End({**end.settings, name: url}, end.rows)
 
 
 def _small_tablespace(disks: ExitStack, server: PostgresServer, database: str) -> Callable[..., None]:

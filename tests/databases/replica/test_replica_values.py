@@ -285,3 +285,20 @@ def test_a_table_of_somebody_elses_needs_an_index_on_its_key(stage: ReplicaStage
         sink.write(stage.told.insert(2))
         sink.commit(stage.told.position)
     assert stage.stored() == [2]
+
+
+@pytest.mark.parametrize("place", ["pg15"], indirect=True)
+def test_what_the_server_says_late_names_the_table_that_it_is_of(
+    stage: ReplicaStage, place: Place, tmp_path: Path
+) -> None:
+    """The answer about one table's rows comes when the next table is worked on."""
+    place.query(
+        "CREATE TABLE public.items (id bigint PRIMARY KEY, name text, price numeric(12,2), "
+        "note text CHECK (note <> 'wrong'))"
+    )
+    other = Deliveries(tmp_path, topic="contract.public.others")
+    with closing(stage.sink()) as sink, pytest.raises(Fatal, match=r"write to table public\.items: ") as broken:
+        sink.open("contract")
+        sink.write([*stage.told.insert(1, note="wrong"), *other.insert(1)])
+        sink.commit(stage.told.position)
+    assert "constraints of its own" in broken.value.hint
