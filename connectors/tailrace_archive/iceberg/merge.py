@@ -22,19 +22,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, GreaterThanOrEqual, LessThanOrEqual, Reference
 from pyiceberg.expressions.literals import literal
-from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.manifest import DataFile
-from pyiceberg.schema import Schema
 from pyiceberg.table import FileScanTask, Table, Transaction
 
 from tailrace_archive.fault import local_faults
 from tailrace_archive.iceberg.catalogue import Home, table_faults
 from tailrace_archive.iceberg.files import bring
+from tailrace_archive.iceberg.scan import rows_of
 from tailrace_archive.iceberg.shape import file_schema, fitted
 from tailrace_archive.parquet import DICTIONARY_BYTES
 
 FILE_BYTES = 16 * 1024 * 1024
-"""Of a file of the table, about: that much is written for one update, and some ten times as much memory to read it."""
+"""Of a file of the table, about: that much is written for one update."""
+
+GROUP_BYTES = 4 * 1024 * 1024
+"""Of rows in a row group, about: what is in memory of a file that is read or written, and not so little that rows which
+are written anew again and again end up in groups of their own."""
 
 _ROW = "__tailrace_row"
 _OWN = ("__deleted", "__op", "__unavailable")
@@ -103,6 +106,7 @@ class Changes:
 def merge(home: Home, path: Path, told: Mapping[int, int], key: Sequence[str], *, compression: str) -> None:
     """Commit what the changes in a local file make of the table."""
     schema = file_schema(home.table.schema())
+    let_go()
     changes = Changes(path, schema, key)
     writer = _Writer(home.table, schema, path.with_suffix(".merged"), compression)
     try:
@@ -114,6 +118,12 @@ def merge(home: Home, path: Path, told: Mapping[int, int], key: Sequence[str], *
         changes.close()
         writer.close()
     home.commit(told, lambda transaction: _change(transaction, replaced, files))
+
+
+def let_go() -> None:
+    """Give back what the heap keeps of memory that is free: it was a fifth of what a merge of many rows had."""
+    pa.default_memory_pool().release_unused()
+    pa.system_memory_pool().release_unused()  # the heap's, whatever Arrow's is
 
 
 def _change(transaction: Transaction, replaced: Sequence[DataFile], files: Sequence[DataFile]) -> None:
@@ -136,7 +146,7 @@ def _rewrite(table: Table, changes: Changes, writer: _Writer) -> list[DataFile]:
         replaced = [task.file for task in touched]
     old = [writer.schema.empty_table()]
     for task in touched:
-        for rows in _rows(table, task, table.schema()):
+        for rows in rows_of(table, task, table.schema()):
             writer.write(rows.filter(pc.invert(among(rows, changes.keys))))
             if changes.partial is not None:
                 old.append(rows.filter(among(rows, changes.partial)))
@@ -213,7 +223,7 @@ def _touched(table: Table, keys: pa.Table) -> Iterator[FileScanTask]:
     schema = table.schema().select(*keys.column_names)
     with table_faults(f"read table {'.'.join(table.name())}"):
         for task in table.scan(row_filter=_between(keys)).plan_files():
-            if any(pc.any(among(rows, keys)).as_py() for rows in _rows(table, task, schema)):
+            if any(pc.any(among(rows, keys)).as_py() for rows in rows_of(table, task, schema)):
                 yield task
 
 
@@ -230,13 +240,6 @@ def _between(keys: pa.Table) -> BooleanExpression:
     )
 
 
-def _rows(table: Table, task: FileScanTask, schema: Schema) -> Iterator[pa.Table]:
-    whole = FileScanTask(task.file, task.delete_files)
-    columns = file_schema(schema)
-    for batch in ArrowScan(table.metadata, table.io, schema, AlwaysTrue()).to_record_batches([whole]):
-        yield fitted(pa.Table.from_batches([batch]), columns)
-
-
 class _Writer:
     """Writes rows into files of the table, each of some size, by way of a local one."""
 
@@ -246,11 +249,22 @@ class _Writer:
         self._sink: pa.NativeFile | None = None
         self._writer: pq.ParquetWriter | None = None
         self._files: list[DataFile] = []
+        self._held: list[pa.Table] = []
 
     def write(self, rows: pa.Table) -> None:
         """Write rows."""
-        if not rows.num_rows:
+        if rows.num_rows:
+            self._held.append(rows)
+        if sum(each.nbytes for each in self._held) >= GROUP_BYTES:
+            self._flush()
+            if self._sink is not None and self._sink.tell() >= FILE_BYTES:
+                self._end()
+
+    def _flush(self) -> None:
+        if not self._held:
             return
+        rows = pa.concat_tables(self._held)
+        self._held.clear()
         with local_faults(self._path):
             if self._writer is None:
                 self._sink = pa.OSFile(str(self._path), "wb")
@@ -258,11 +272,11 @@ class _Writer:
                     self._sink, self.schema, compression=self._compression, dictionary_pagesize_limit=DICTIONARY_BYTES
                 )
             self._writer.write_table(rows, row_group_size=rows.num_rows)
-        if self._sink is not None and self._sink.tell() >= FILE_BYTES:
-            self._end()
+        let_go()
 
     def finish(self) -> list[DataFile]:
         """Return the files, which are no part of the table yet."""
+        self._flush()
         self._end()
         return self._files
 

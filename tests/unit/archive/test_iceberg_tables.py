@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from lake.records import GOODS, NOON, Topic, names, schema, table
-from lake.tables import scanned, table_rows
+from lake.tables import rename, scanned, stored, table_rows
 from tailrace.codec.delivery import Delivery
 from tailrace.errors import BadRecord, ConfigError, Fatal, Retriable
 from tailrace.event import Table
 from tailrace.position import Position
-from tailrace.schema import Schema
+from tailrace.schema import Field, Schema, Value
 from tailrace_archive.iceberg.config import IcebergConfig
 from tailrace_archive.iceberg.sink import IcebergSink
 
@@ -185,6 +185,25 @@ def test_columns_are_added_dropped_and_widened(tmp_path: Path) -> None:
         {"id": 1, "old": 7, "price": None}, {"id": 2, "old": None, "price": None},
         {"id": 2**40, "old": None, "price": Decimal("1.50")},
     ]  # fmt: skip
+
+
+def test_rows_that_are_written_anew_keep_what_is_null_and_what_is_empty(tmp_path: Path) -> None:
+    point = Schema("struct", name="io.debezium.data.geometry.Point", version=1, fields=(Field("x", Schema("float64")),))
+    shape = {"id": schema("int64", optional=False), "way": Schema("array", items=point, optional=True)}
+    lake = state(tmp_path, table(shape))
+    ways: list[Value] = [None, [], [{"x": 0.5}], None]
+    lake.load(*[lake.topic.change("c", {"id": number, "way": way}) for number, way in enumerate(ways)])
+    lake.load(lake.topic.change("u", {"id": 3, "way": [{"x": 1.5}]}))
+    ways[3] = [{"x": 1.5}]
+    assert stored(lake.path, NAME).sort_by("id")["way"].to_pylist() == ways
+
+
+def test_a_column_that_somebody_has_renamed_keeps_its_values(tmp_path: Path) -> None:
+    lake = state(tmp_path)
+    lake.load(lake.topic.change("c", good(1, "a")), lake.topic.change("c", good(2, "b")))
+    rename(lake.path, NAME, "name", "title")
+    lake.load(lake.topic.change("u", good(2, "c")))
+    assert lake.rows() == [{"id": 1, "title": "a", "name": None}, {"id": 2, "title": None, "name": "c"}]
 
 
 def decimal(precision: int, scale: int) -> Schema:
