@@ -28,7 +28,6 @@ from crash.worker import CONNECTOR, Worker
 from crash.workload import Pace, Workload
 from lake.reading import published
 from servers import kafka
-from servers.opensearch import require as require_opensearch
 from servers.opensearch_node import OpenSearchNode
 from servers.postgres import require
 from servers.proxy import TcpProxy
@@ -65,14 +64,13 @@ def look(
 @pytest.mark.kafka
 @pytest.mark.opensearch
 @pytest.mark.timeout(900)
-def test_destinations_have_every_change_of_kafka_once_under_blows(tmp_path: Path) -> None:
+def test_destinations_have_every_change_of_kafka_once_under_blows(tmp_path: Path, opensearch: OpenSearchNode) -> None:
     seed = random.SystemRandom().randrange(10**6)
     plan = Plan(kills=8, restarts=1, cuts=1, freezes=0, stops=1, broker_blows=3, seconds=12)
     with ExitStack() as running:
         source = running.enter_context(PostgresSide(require(15)))
         destination = running.enter_context(PostgresServer(require(18)))
-        node = running.enter_context(OpenSearchNode(require_opensearch()))
-        blows = {"kill_node": NodeServer(node).restart}
+        blows = {"kill_node": NodeServer(opensearch).restart}
         place = running.enter_context(KafkaPlace(kafka.require(), tmp_path, seed, beside=blows))
         proxy = running.enter_context(TcpProxy(source.port))
         source.create_tables()
@@ -83,7 +81,7 @@ def test_destinations_have_every_change_of_kafka_once_under_blows(tmp_path: Path
             options={"chunk_rows": 100, "heartbeat_interval": 1.0}, log_options=place.block,
             worker_options={"restart_delay": 0.1, "restart_delay_max": 1.0, "restart_limit": 1000,
                             "stop_timeout": 120.0},
-            sinks=sinks(tmp_path, destination, node),
+            sinks=sinks(tmp_path, destination, opensearch),
         )  # fmt: skip
         worker.write_config()
         chaos = Chaos(worker, source, proxy, plan, seed, place)
@@ -91,7 +89,7 @@ def test_destinations_have_every_change_of_kafka_once_under_blows(tmp_path: Path
             attack(worker, chaos, workload, until=lambda: published(tmp_path / "lake"))
         finally:
             worker.kill(with_tasks=True)
-        problems = look(tmp_path, destination, node, place.log(), source)
+        problems = look(tmp_path, destination, opensearch, place.log(), source)
     assert not problems, "\n".join([f"seed {seed}", *problems, worker.last_words()])
     assert chaos.dealt["kill_task"] > 0 < chaos.dealt["kill_node"]
     assert len(published(tmp_path / "lake")) > 2
