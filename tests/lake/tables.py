@@ -42,6 +42,12 @@ def rename(folder: Path, table: str, column: str, name: str) -> None:
         update.rename_column(column, name)
 
 
+def set_aside(folder: Path, table: str, name: str) -> None:
+    """Give a table another name."""
+    with closing(load_catalog("default", type="sql", uri=f"sqlite:///{folder}/catalog.db")) as catalog:
+        catalog.rename_table(table, name)
+
+
 def table_rows(folder: Path, table: str, by: str) -> list[dict[str, Any]]:
     """The rows of a table, in the order of a column."""
     return sorted(scanned(folder, table).to_pylist(), key=lambda row: row[by])

@@ -273,8 +273,8 @@ class Catalogue:
         except (ValidationError, ValueError) as error:
             raise Fatal(
                 f"table {home.name} cannot have the columns of topic {home.mark.topic}: {error}",
-                hint="Iceberg only widens int, float and decimal: drop the table and begin its topic anew, or change"
-                " the column back",
+                hint="Iceberg only widens int, float and decimal: rename or drop the table and restart the task, which"
+                " makes it anew from this change on; a state then needs a new snapshot of it from the source",
             ) from error
 
 
