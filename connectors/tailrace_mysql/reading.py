@@ -239,7 +239,9 @@ class Reading:
         if reader.checked:
             return
         reader.checked = True
-        if not (self._sight.locks or self._sight.covered(view, reader.streamed)):
+        # Under a lock a read sees all of its table that was streamed, though the server does not say so.
+        under_lock = reader.exact and not self._sight.exact
+        if not (under_lock or self._sight.covered(view, reader.streamed)):
             self._again(reader)
         elif self._look_again(chunk.table) and chunk.table.key:
             # Rows of a table that is read in one pass may be many: they are asked for once the view is accepted.

@@ -13,6 +13,7 @@ from databases.mysql.driven import Driven
 from databases.mysql.writers import COLUMNS, TABLES, create, writing
 from databases.postgres.capture import Fold, folded
 from servers.mysql import MysqlDatabase
+from tailrace_mysql import reading
 
 KEYS = 300
 
@@ -55,6 +56,18 @@ def test_folded_events_are_the_tables_while_others_write(binlog_database: MysqlD
         assert isinstance(state, dict)
         rows = sum(c.op == "r" for c in capture.changes)
         assert (state["done"], state["total"], state["rows"]) == (True, len(COLUMNS), rows)
+
+
+def test_reads_under_a_lock_are_taken(mysql: MysqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after some reads of a chunk that came to nothing; it stood still for ever then."""
+    monkeypatch.setattr(reading, "MOST_TRIES", 0)
+    create(mysql, KEYS)
+    with Driven(mysql, chunk_rows=100) as capture:
+        with writing(mysql, KEYS):
+            capture.open().catch_up(120)
+        capture.reopen()
+        assert_equal(mysql, folded(capture))
+        assert_every_version_once(capture)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
