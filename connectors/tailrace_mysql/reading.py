@@ -203,9 +203,12 @@ class Reading:
         with self._sight.locked(table) as locked:
             if locked:
                 reader.take_view_now(chunk, table)
-        if not locked:
-            reader.chunk, reader.table = chunk, table
-            reader.pause()
+        if locked:
+            # At once: nothing notes what the stream brings of these rows, so it must not get past this view's place.
+            self._viewed(reader, chunk)
+            return
+        reader.chunk, reader.table = chunk, table
+        reader.pause()
 
     def _again(self, reader: ChunkReader) -> None:
         """Read the chunk anew, a little later."""

@@ -12,7 +12,7 @@ import pytest
 from databases.mysql.driven import Driven
 from databases.mysql.writers import COLUMNS, TABLES, create, writing
 from databases.postgres.capture import Fold, folded
-from servers.mysql import MysqlDatabase
+from servers.mysql import MysqlDatabase, StartMysql
 from tailrace_mysql import reading
 
 KEYS = 300
@@ -58,15 +58,19 @@ def test_folded_events_are_the_tables_while_others_write(binlog_database: MysqlD
         assert (state["done"], state["total"], state["rows"]) == (True, len(COLUMNS), rows)
 
 
-def test_reads_under_a_lock_are_taken(mysql: MysqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after some reads of a chunk that came to nothing; it stood still for ever then."""
+@pytest.mark.parametrize("gtid_mode", ["OFF", "ON"])
+def test_reads_under_a_lock_are_exact(start_mysql: StartMysql, monkeypatch: pytest.MonkeyPatch, gtid_mode: str) -> None:
+    """All of them are without GTIDs; with them, those of a chunk that was read some times for nothing."""
     monkeypatch.setattr(reading, "MOST_TRIES", 0)
-    create(mysql, KEYS)
-    with Driven(mysql, chunk_rows=100) as capture:
-        with writing(mysql, KEYS):
+    server = start_mysql("mysql", gtid_mode=gtid_mode, enforce_gtid_consistency=gtid_mode)
+    server.execute("CREATE DATABASE d")
+    database = MysqlDatabase(server, "d")
+    create(database, KEYS)
+    with Driven(database, chunk_rows=30) as capture:
+        with writing(database, KEYS):
             capture.open().catch_up(120)
         capture.reopen()
-        assert_equal(mysql, folded(capture))
+        assert_equal(database, folded(capture))
         assert_every_version_once(capture)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 from tailrace.snapshot.order import Key
@@ -28,8 +30,40 @@ class Line:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def query(self, sql: str) -> None:
+    busy = pending = False
+
+    def query(self, sql: str) -> list[tuple[str, str]]:
         self.told.append(sql)
+        return [(FILE, "100")]
+
+    def post(self, sql: str) -> None:
+        self.told.append(sql)
+
+    def receive(self, _: int) -> list[Any]:
+        return []
+
+
+class Locks:
+    """What a server without GTIDs lets the reading ask."""
+
+    exact, locks, may_lock = False, True, True
+
+    def __init__(self, table: object) -> None:
+        self.table = table
+        self.held = False
+
+    @contextmanager
+    def locked(self, _: object) -> Iterator[bool]:
+        self.held = True
+        yield True
+        self.held = False
+
+    def readable(self, _: str) -> object:
+        assert not self.held, "a connection that has locked one table sees no other"
+        return self.table
+
+    def place(self) -> None:
+        return None
 
 
 class Stage:
@@ -86,3 +120,16 @@ def test_chunks_of_one_place_are_taken_in_their_order() -> None:
     stage.reading.reached(rank(FILE, 100))
     assert stage.first.view is not None
     assert stage.second.view is not None
+
+
+def test_a_read_under_a_lock_is_of_its_place_and_none_after_it() -> None:
+    """The stream goes on before anybody looks at the reader again; what it brings after that place is not read."""
+    stage = Stage()
+    key = SimpleNamespace(names=("id",), columns=(), beyond=lambda _: "", upto=lambda _: "")
+    table = SimpleNamespace(name="t", key=key, selected=("id",))
+    stage.reading._sight, stage.reading._tables = cast("Any", Locks(table)), {"db.t": cast("Any", table)}
+    stage.reader_of_first.table, stage.reader_of_first.state = cast("Any", table), State.PAUSE
+    stage.reading.advance(1.0)
+    stage.reading.reached(rank(FILE, 100))
+    assert stage.snapshot.is_next(stage.first)
+    assert stage.reader_of_first.cut == rank(FILE, 100)
