@@ -3,13 +3,14 @@
     python benchmarks/report.py [stream_rate snapshot …]
 
 Takes `results/<question>.json` of the questions named, in that order, or of all that are there. What stands between
-the markers of a page is replaced.
+the markers of a page is replaced; what it says of other questions stays.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,10 @@ README = ROOT / "README.md"
 BEGIN = "<!-- {name}: written by make bench-report -->\n"
 END = "<!-- end of {name} -->"
 
+SECTION = re.compile(r"^### (.+?)\n.*?(?=^### |\Z)", re.MULTILINE | re.DOTALL)
+ROW = re.compile(r"^\| ([^:|\n]+): .*\n", re.MULTILINE)
+"""What the pages say of one question, which is the group."""
+
 Result = Mapping[str, Any]
 """One file of results, as `measurement` draws it."""
 
@@ -31,7 +36,7 @@ def main() -> None:
     parser.add_argument("questions", nargs="*", default=sorted(path.stem for path in RESULTS.glob("*.json")))
     results = list(read(parser.parse_args().questions))
     for page, name, lines in ((PAGE, "results", details(results)), (README, "speed", summary(results))):
-        page.write_text(replaced(page.read_text(), name, "\n".join(lines)))
+        page.write_text(replaced(page.read_text(), name, "\n".join(lines), SECTION if page == PAGE else ROW))
 
 
 def read(questions: Sequence[str]) -> Iterator[Result]:
@@ -44,13 +49,34 @@ def read(questions: Sequence[str]) -> Iterator[Result]:
             print(f"{question} has not been measured")
 
 
-def replaced(page: str, name: str, lines: str) -> str:
-    """Return a page with the block of that name filled anew; raises SystemExit where it has none."""
+def replaced(page: str, name: str, lines: str, part: re.Pattern[str] = SECTION) -> str:
+    """Return a page with the block of that name filled anew, but for parts of it that `lines` do not have.
+
+    Raises SystemExit where the page has no such block.
+    """
     before, begin, rest = page.partition(BEGIN.format(name=name))
-    _, end, after = rest.partition(END.format(name=name))
+    old, end, after = rest.partition(END.format(name=name))
     if not begin or not end:
         raise SystemExit(f"the page has no block named {name}")
-    return f"{before}{begin}\n{lines}\n\n{end}{after}"
+    return f"{before}{begin}\n{merged(old, lines, part)}\n\n{end}{after}"
+
+
+def merged(old: str, new: str, part: re.Pattern[str]) -> str:
+    """Return `new`, its parts among those of `old`: in their place, or after them."""
+    found = list(part.finditer(new))
+    if not found:
+        return new
+    known = parts(old, part) | parts(new, part)
+    return (new[: found[0].start()] + "".join(known.values()) + new[found[-1].end() :]).rstrip("\n")
+
+
+def parts(block: str, part: re.Pattern[str]) -> dict[str, str]:
+    """Return what a block says of each question."""
+    found: dict[str, str] = {}
+    for each in part.finditer(block):
+        gap = "\n\n" if part is SECTION else "\n"
+        found[each[1]] = found.get(each[1], "") + each[0].rstrip("\n") + gap
+    return found
 
 
 def summary(results: Sequence[Result]) -> Iterator[str]:
@@ -66,7 +92,7 @@ def summary(results: Sequence[Result]) -> Iterator[str]:
             cases = "1 case" if len(goals) == 1 else f"{len(goals)} cases"
             yield f"| {_question(result)}: {what} | {_bound(goals[0])} | {span}{unit} | {reached} of {cases} |"
     yield ""
-    yield f"{_circumstances(results)} Medians of the rounds; [docs/benchmarks.md](docs/benchmarks.md) has all of it."
+    yield f"{_circumstances(results)} Medians of the rounds; days and details: [docs/benchmarks.md](docs/benchmarks.md)."
 
 
 def details(results: Sequence[Result]) -> Iterator[str]:
@@ -108,10 +134,8 @@ def _circumstances(results: Sequence[Result]) -> str:
         return "Nothing has been measured yet."
     machine = results[0]["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    days = sorted({str(result["machine"]["when"])[:10] for result in results})
-    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     return (
-        f"Measured {when} on {machine['cores']} cores of {machine['processor']}, {machine['memory_gib']} GiB, "
+        f"Measured on {machine['cores']} cores of {machine['processor']}, {machine['memory_gib']} GiB, "
         f"{machine['system']}; {versions}."
     )
 

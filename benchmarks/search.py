@@ -144,7 +144,7 @@ def main() -> None:
         goals=[
             Goal("documents a second against parallel_bulk", "", contest.ratios("sink", "parallel_bulk", figure),
                  at_least=0.7),
-            Goal("peak memory of a task", "", contest.values("worker", "peak_mb"), at_most=250, unit="MB"),
+            Goal("peak memory of a task", "", contest.values("worker", "peak_mb"), at_most=250, unit=" MB"),
         ],
         parameters=vars(given), document_bytes=about_bytes,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from measurement import ROOT, Goal
-from report import details, replaced, summary
+from report import ROW, SECTION, details, merged, replaced, summary
 
 REACHED = Goal("rows a second against x", "inserts", (0.8, 1.2, 1.1), at_least=0.95)
 MISSED = Goal("rows a second against x", "deletes", (0.7, 0.9, 0.8), at_least=0.95)
@@ -63,6 +63,20 @@ def test_only_the_block_is_replaced() -> None:
     assert replaced(once, "speed", "new") == once
     with pytest.raises(SystemExit, match="no block named results"):
         replaced(page, "results", "new")
+
+
+def test_what_was_not_measured_anew_stays_in_its_place() -> None:
+    one, two, three = ({**result(REACHED), "question": name} for name in ("one", "two", "three"))
+    for told, part in ((details, SECTION), (summary, ROW)):
+        old, new = "\n".join(told([one, two])), "\n".join(told([{**three, "about": "New"}, {**one, "about": "New"}]))
+        page = merged(old, new, part)
+        names = [found[1] for found in part.finditer(page + "\n")]
+        assert names == ["one", "two", "three"]
+        assert merged(page, new, part) == page
+        assert page.count("Measured on") == 1
+    assert merged("### one\nold\n\n### two\nold\n", "head\n\n### one\nnew", SECTION) == (
+        "head\n\n### one\nnew\n\n### two\nold"
+    )
 
 
 @pytest.mark.parametrize(("page", "name"), [("docs/benchmarks.md", "results"), ("README.md", "speed")])
