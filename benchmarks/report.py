@@ -92,7 +92,7 @@ def summary(results: Sequence[Result]) -> Iterator[str]:
             cases = "1 case" if len(goals) == 1 else f"{len(goals)} cases"
             yield f"| {_question(result)}: {what} | {_bound(goals[0])} | {span}{unit} | {reached} of {cases} |"
     yield ""
-    yield f"{_circumstances(results)} Medians of the rounds; days and details: [docs/benchmarks.md](docs/benchmarks.md)."
+    yield f"{_circumstances(results)} Medians of the rounds; [docs/benchmarks.md](docs/benchmarks.md) has them all."
 
 
 def details(results: Sequence[Result]) -> Iterator[str]:
