@@ -63,10 +63,10 @@ def replaced(page: str, name: str, lines: str, part: re.Pattern[str] = SECTION) 
 
 def merged(old: str, new: str, part: re.Pattern[str]) -> str:
     """Return `new`, its parts among those of `old`: in their place, or after them."""
-    found = list(part.finditer(new))
-    if not found:
-        return new
-    known = parts(old, part) | parts(new, part)
+    found, before = list(part.finditer(new)), parts(old, part)
+    if not found:  # what has no goals has no rows
+        return old.strip("\n") if before else new
+    known = before | parts(new, part)
     return (new[: found[0].start()] + "".join(known.values()) + new[found[-1].end() :]).rstrip("\n")
 
 

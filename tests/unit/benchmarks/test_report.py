@@ -74,6 +74,7 @@ def test_what_was_not_measured_anew_stays_in_its_place() -> None:
         assert names == ["one", "two", "three"]
         assert merged(page, new, part) == page
         assert page.count("Measured on") == 1
+        assert merged(page, "nothing with a goal", part) == page
     assert merged("### one\nold\n\n### two\nold\n", "head\n\n### one\nnew", SECTION) == (
         "head\n\n### one\nnew\n\n### two\nold"
     )
