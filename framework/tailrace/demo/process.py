@@ -54,8 +54,8 @@ class ServerProcess:
             guard.dismiss()
         if process is None:
             return True
-        process.send_signal(signal.SIGCONT)  # one that stands still hears nothing else
         process.send_signal(sign)
+        process.send_signal(signal.SIGCONT)  # one that stands still hears of it no sooner
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
