@@ -14,6 +14,17 @@ from servers.kafka import require
 from servers.kafka_broker import KafkaCluster
 from tailrace.errors import Fatal
 from tailrace.log.backend import OffsetsGone
+from tailrace.log.kafka.backend import KafkaLog
+
+
+def log_of_ten(kafka: KafkaCluster) -> KafkaLog:
+    """Return a log with ten committed records."""
+    log = make_log(kafka)
+    with writing(log) as sink:
+        sink.write([record(number) for number in range(10)])
+        sink.commit({"at": 1})
+    stored(log, 10)
+    return log
 
 
 def test_kafkas_own_tools_see_how_far_a_sink_is(kafka: KafkaCluster) -> None:
@@ -43,11 +54,7 @@ def test_kafkas_own_tools_see_how_far_a_sink_is(kafka: KafkaCluster) -> None:
 
 
 def test_what_follows_a_position_is_counted_without_a_reader_and_without_waiting(kafka: KafkaCluster) -> None:
-    log = make_log(kafka)
-    with writing(log) as sink:
-        sink.write([record(number) for number in range(10)])
-        sink.commit({"at": 1})
-    stored(log, 10)
+    log = log_of_ten(kafka)
     position = {f"{TOPIC}-0": 4, "other-0": 7}
     assert log.backlog(["shop.*"], position) is None, "nobody has answered yet"
     deadline = time.monotonic() + 90
@@ -60,11 +67,7 @@ def test_what_follows_a_position_is_counted_without_a_reader_and_without_waiting
 
 
 def test_offsets_that_retention_took_are_told(kafka: KafkaCluster) -> None:
-    log = make_log(kafka)
-    with writing(log) as sink:
-        sink.write([record(number) for number in range(10)])
-        sink.commit({"at": 1})
-    stored(log, 10)
+    log = log_of_ten(kafka)
     admin = kafka.admin()
     for deletion in admin.delete_records([TopicPartition(TOPIC, 0, 5)]).values():
         assert deletion.result().low_watermark == 5
