@@ -16,8 +16,8 @@ from tailrace.codec.delivery import Delivery
 from tailrace.errors import BadRecord, Fatal
 from tailrace.event import Record, StoredRecord
 from tailrace.log.backend import Limiting, LogBackend, Settling
+from tailrace.log.size import size_alone
 from tailrace.position import Position
-from tailrace.runtime.size_limit import record_size
 from tailrace.sink import OffsetStore, Sink
 
 _Runs: TypeAlias = "list[list[int]]"
@@ -145,7 +145,7 @@ class LetteredOffsets:
 
 
 def _size(record: Record) -> int:
-    return record_size(record.key, record.value, record.headers)
+    return size_alone(record.key, record.value, record.headers)
 
 
 def _holds(runs: _Runs, offset: int) -> bool:

@@ -10,10 +10,8 @@ from collections.abc import Callable, Sequence
 
 from tailrace.codec.encoded import EncodedRecords
 from tailrace.event import Event, Record
+from tailrace.log.size import BATCH_OVERHEAD, RECORD_OVERHEAD, size_alone
 from tailrace.runtime.stage import BadRecords, ChangeStage, RecordTooLarge
-
-OVERHEAD = 200
-"""Octets that a record alone in its batch takes beside key, value and headers, at most: 61 of them the batch's own."""
 
 Limit = Callable[[str], int]
 """The most that a topic takes in one batch, in octets."""
@@ -39,7 +37,7 @@ class LimitedStage:
     def _of(self, event: Event) -> Sequence[Record]:
         records = self._stage([event])
         for record in records:
-            size, limit = record_size(record.key, record.value, record.headers), self._limit(record.topic)
+            size, limit = size_alone(record.key, record.value, record.headers), self._limit(record.topic)
             if size > limit:
                 error = RecordTooLarge(
                     f"write to {record.topic}: a record of {size} bytes, where the topic takes {limit}",
@@ -50,18 +48,12 @@ class LimitedStage:
 
     def _has_large(self, records: Sequence[Record]) -> bool:
         if not isinstance(records, EncodedRecords):
-            return any(record_size(each.key, each.value, each.headers) > self._limit(each.topic) for each in records)
+            return any(size_alone(each.key, each.value, each.headers) > self._limit(each.topic) for each in records)
         for block in records.blocks:
             limit = self._limit(block.topic)
             # Most blocks are smaller than what one record may be.
-            if block.size + OVERHEAD > limit and any(
-                record_size(key, value, headers) > limit for key, value, _, headers in block.decoded()
+            if block.size + BATCH_OVERHEAD + RECORD_OVERHEAD > limit and any(
+                size_alone(key, value, headers) > limit for key, value, _, headers in block.decoded()
             ):
                 return True
         return False
-
-
-def record_size(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> int:
-    """Return the octets a record may take in a batch of its own; the name of a header in at most 4 octets a letter."""
-    size = OVERHEAD + len(key or b"") + len(value or b"")
-    return size + sum(10 + 4 * len(name) + len(octets or b"") for name, octets in headers) if headers else size

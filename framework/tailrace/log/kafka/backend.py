@@ -53,7 +53,7 @@ class KafkaLog:
         """Abort the transaction that the last writer of `task` left open, which hides what lies behind it."""
         if not self.config.exactly_once:
             return
-        name = f"{self.config.group}-{task}"
+        name = self.config.of_group(task)
         try:
             self._clients.producer(name).init_transactions(PATIENCE)
         except KafkaException as error:
@@ -70,7 +70,7 @@ class KafkaLog:
         self, topics: Sequence[str], share: Share, *, start: Start = "earliest", task: str = ""
     ) -> Source[StoredRecord]:
         """Return a source of a share's partitions; all tasks show their offsets under one consumer group."""
-        group = f"{self.config.group}-{task}" if task else ""
+        group = self.config.of_group(task) if task else ""
         return KafkaReader(self._clients, self._topics, Subscription(topics, start, group, share))
 
     def backlog(self, topics: Sequence[str], position: Position) -> Backlog | None:
@@ -141,7 +141,7 @@ class KafkaLog:
         offsets.ensure()
         keys = [key for key in offsets.all() if key.connector == task] or [OffsetKey.of(task, task)]
         config = self.config
-        producer = self._clients.producer(f"{config.group}-{task}" if config.exactly_once else None)
+        producer = self._clients.producer(config.of_group(task) if config.exactly_once else None)
         try:
             if config.exactly_once:
                 producer.init_transactions(PATIENCE)

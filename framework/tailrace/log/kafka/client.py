@@ -134,7 +134,7 @@ class Clients:
 
     def consumer(self, group: str = "", settings: Mapping[str, Any] = NOTHING) -> Consumer:
         """Return a consumer of committed records; with a group, it can commit offsets for others to see."""
-        own = {"group.id": group or f"{self.config.group}-reader"}
+        own = {"group.id": group or self.config.of_group("reader")}
         return Consumer({**self._common(), **CONSUMER, **own, **self.config.client, **settings})
 
     @property

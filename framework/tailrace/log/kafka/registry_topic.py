@@ -94,7 +94,7 @@ class TopicLedger:
         Both are settled by whoever begins next, and what was written after all is then found to be there.
         """
         kept, self._producer = self._producer, None
-        producer = kept or self._clients.producer(f"{self._clients.config.group}-schemas")
+        producer = kept or self._clients.producer(self._clients.config.of_group("schemas"))
         try:
             if kept is None:
                 self._ask(producer.init_transactions)
@@ -107,7 +107,7 @@ class TopicLedger:
                 self._ask(producer.commit_transaction)
         except KafkaException as error:
             fault = self._clients.complaints.explain(
-                error, f"write {self.name}", name=f"{self._clients.config.group}-schemas"
+                error, f"write {self.name}", name=self._clients.config.of_group("schemas")
             )
             shut_out = isinstance(fault, Retriable) and not fault.patient
             if shut_out or code_of(error).code() == KafkaError._STATE:

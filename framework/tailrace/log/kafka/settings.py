@@ -183,6 +183,10 @@ class KafkaLogConfig(KafkaTopicSettings):
         listed = self.bootstrap_servers
         return listed if isinstance(listed, str) else ",".join(listed)
 
+    def of_group(self, name: str) -> str:
+        """Return the transactional id, or consumer group, of a task."""
+        return f"{self.group}-{name}"
+
     def for_topic(self, topic: str) -> KafkaTopicSettings:
         """Return the settings of `topic`."""
         own = {name: getattr(self, name) for name in KafkaTopicSettings.model_fields}

@@ -28,6 +28,7 @@ from tailrace.log.kafka.client import Clients
 from tailrace.log.kafka.fault import Fenced, code_of
 from tailrace.log.kafka.offsets import OffsetKey, OffsetsTopic, Writer, offset_of, position_of
 from tailrace.log.kafka.topics import Topics
+from tailrace.log.size import BATCH_OVERHEAD, size_in_batch
 from tailrace.log.store.partitioner import partition_of
 from tailrace.position import Position
 
@@ -40,9 +41,6 @@ COMMIT_SECONDS = 60.0
 """How long a commit may take before the cluster counts as away; less than the worker's watchdog waits."""
 ABORT_SECONDS = 5.0
 """How long an orderly end tries to abort; if it cannot, the next `open` does."""
-
-_BATCH_OVERHEAD, _RECORD_OVERHEAD = 100, 40
-"""Octets beside keys, values and headers, at most; the header of a batch has 61 of them."""
 
 
 class KafkaWriter:
@@ -119,7 +117,7 @@ class _Session:
         self._key = key
         self._writer = Writer.new()
         self._exactly_once = clients.config.exactly_once
-        self._id = f"{clients.config.group}-{task}"
+        self._id = clients.config.of_group(task)
         self._failed: list[KafkaError] = []
         self._producer = self._new_producer()
         self._in_transaction = False
@@ -251,13 +249,12 @@ class _Session:
             count = self._counts[topic] = self._topics.ensure(topic)
             limit = self._topics.batch_limit(topic)
             if limit is not None and limit < self._clients.batch_bytes:
-                self._small[topic] = limit - _BATCH_OVERHEAD
+                self._small[topic] = limit - BATCH_OVERHEAD
         return count
 
     def _gather(self, record: Record) -> None:
         """Have all sent before a batch can become too large for its topic: the client has one size for all topics."""
-        size = _RECORD_OVERHEAD + len(record.key or b"") + len(record.value or b"")
-        size += sum(10 + 4 * len(name) + len(value or b"") for name, value in record.headers)
+        size = size_in_batch(record.key, record.value, record.headers)
         if self._gathered[record.topic] and self._gathered[record.topic] + size > self._small[record.topic]:
             self._flush()
             self._gathered.clear()
