@@ -176,7 +176,7 @@ class Campaign:
 
     def _finish(self, worker: Worker) -> None:
         """Stop in good order, then catch up in one go."""
-        worker.wait_for_task(timeout=30)  # before that SIGTERM is what it is to any program that starts
+        worker.wait_until_running(timeout=120)
         code = worker.stop()
         if code != 0:
             self._outcome.problems.append(f"worker stopped with exit code {code}: {worker.last_words()}")

@@ -46,6 +46,7 @@ class Chaos:
     seed: int
     place: Place
     dealt: Counter[str] = field(default_factory=Counter)
+    _killed: set[int] = field(default_factory=set)
 
     def schedule(self) -> list[str]:
         """Return the blows in the order of the seed."""
@@ -68,7 +69,7 @@ class Chaos:
         return blows
 
     def run(self, stopping: threading.Event) -> None:
-        """Deal all blows, and leave the worker running; takes the seconds of the plan."""
+        """Deal all blows, and leave the worker running, aware of each killed task; takes the seconds of the plan."""
         rng = random.Random(f"pauses {self.seed}")
         blows = self.schedule()
         begin = time.monotonic()
@@ -85,6 +86,13 @@ class Chaos:
             self.dealt[name] += 1
         stopping.wait(max(0.0, begin + self.plan.seconds - time.monotonic()))
         self._revive()
+        self._wait_for_burials()
+
+    def _wait_for_burials(self) -> None:
+        """Wait until the worker has noticed its killed tasks: one that it finds dead at a stop did not drain."""
+        deadline = time.monotonic() + 60
+        while self._killed.intersection(self.worker.task_pids()) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _revive(self) -> None:
         if not self.worker.running:
@@ -95,8 +103,11 @@ class Chaos:
     def _kill_task(self, rng: random.Random) -> None:
         # Wait for one to be there: a blow at nothing would count for nothing.
         pids = self.worker.wait_for_task(timeout=20)
-        if not pids or not send_signal(rng.choice(pids), signal.SIGKILL):
+        pid = rng.choice(pids) if pids else None
+        if pid is None or not send_signal(pid, signal.SIGKILL):
             self.dealt["no_task_to_kill"] += 1
+        else:
+            self._killed.add(pid)
 
     def _kill_task_twice(self, rng: random.Random) -> None:
         self._kill_task(rng)

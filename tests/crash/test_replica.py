@@ -91,7 +91,7 @@ def attack(worker: Worker, chaos: Chaos, workload: Workload) -> None:
     wait_for_letters(worker)
     chaos.run(threading.Event())
     workload.stop()
-    worker.wait_for_task(timeout=30)
+    worker.wait_until_running(timeout=120)
     assert worker.stop() == 0, worker.last_words()
     for _ in range(2):  # first all that happened comes into the log, then all of that into the replicas
         worker.start("--until-current")

@@ -67,7 +67,7 @@ def _attack(worker: Worker, chaos: Chaos, workload: Workload) -> None:
     worker.start()
     chaos.run(threading.Event())
     workload.stop()
-    worker.wait_for_task(timeout=60)
+    worker.wait_until_running(timeout=120)
     assert worker.stop() == 0, worker.last_words()
     for _ in range(2):  # first all that happened comes into the log, then all of that into the indexes
         worker.start("--until-current")

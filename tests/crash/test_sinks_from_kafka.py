@@ -105,7 +105,7 @@ def attack(worker: Worker, chaos: Chaos, workload: Workload, *, until: Callable[
         time.sleep(0.2)
     chaos.run(threading.Event())
     workload.stop()
-    worker.wait_for_task(timeout=120)
+    worker.wait_until_running(timeout=120)
     assert worker.stop(timeout=240) == 0, worker.last_words()
     worker.start("--until-current")  # the source to the end of its log, then the sinks to the end of theirs
     assert worker.wait(timeout=300) == 0, worker.last_words()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -97,6 +98,22 @@ class Worker:
         while not (pids := self.task_pids()) and time.monotonic() < deadline:
             time.sleep(0.02)
         return pids
+
+    def wait_until_running(self, *, timeout: float) -> None:
+        """Wait until each task runs by what the worker says, or the time is over: the rest is the caller's to judge.
+
+        A task that is asked to stop while it still reaches out for a server that comes back may fail to drain.
+        """
+        deadline = time.monotonic() + timeout
+        while self.states() != {"RUNNING"} and time.monotonic() < deadline:
+            time.sleep(0.2)
+
+    def states(self) -> set[str]:
+        """Return the states of the tasks as `tailrace status` tells them; none while no worker runs."""
+        command = [str(TAILRACE), "status", str(self.config), "--json"]
+        done = subprocess.run(command, capture_output=True, check=True, timeout=120)
+        status = json.loads(done.stdout)
+        return {task["state"] for task in status["tasks"]} if status["running"] else set()
 
     def kill(self, *, with_tasks: bool) -> None:
         """Kill the worker with signal 9, and its tasks too, or leave these to notice by themselves."""
