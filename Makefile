@@ -14,6 +14,8 @@
 
 PYTHON ?= python3
 JOBS ?= 3
+# Where it is set, each of the thousands of processes that tests start would compile all of its modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 BIN := .venv/bin
 CORE := $(wildcard framework/tailrace/core/*.pyx framework/tailrace/core/*.pxd)
 # In the order in which the page tells them.
