@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -78,6 +78,10 @@ class Commit:
         return json.dumps(told, separators=(",", ":")).encode()
 
 
+def _nobody() -> None:
+    """Listen to no sign of life."""
+
+
 def read_commit(data: bytes, path: str) -> Commit:
     """Return a stored commit; raises `Fatal` for what is none."""
     try:
@@ -102,6 +106,8 @@ class Ledger:
 
     def __init__(self, store: Store, folder: str) -> None:
         self._store, self._folder = store, folder
+        self.alive: Callable[[], None] = _nobody
+        """Called when a file has been moved."""
         self._last = Commit(0, "", None)
         self._manifest = 0
 
@@ -150,6 +156,7 @@ class Ledger:
     def _publish(self, files: Sequence[Entry]) -> None:
         for entry in files:
             self._store.move(entry.staged, entry.path)
+            self.alive()
 
     def _write_manifest(self) -> None:
         """Write down all files up to the last commit, and drop what two manifests make superfluous."""

@@ -67,6 +67,18 @@ class Rejecting(Protocol[T_co]):
 
 
 @runtime_checkable
+class Lively(Protocol):
+    """A sink whose `commit` may take many steps, as many files, and that can tell that it goes on."""
+
+    def tell_with(self, alive: Callable[[], None]) -> None:
+        """Take what the sink calls, in the thread of `write` and `commit`, when such a step is done.
+
+        Called once, before `open`. The worker kills a task that says nothing for as long as `worker.watchdog`. So
+        `alive` is for what has been done, never for a clock: a sink that hangs must fall silent.
+        """
+
+
+@runtime_checkable
 class Repositioning(Protocol):
     """A sink that keeps its position in its destination, and can tell and change it for `tailrace offsets`.
 

@@ -41,6 +41,33 @@ def archive_end(server: s3.S3, proxy: TcpProxy, folder: Path) -> End:
     return End(settings, lambda: sorted(rows()))
 
 
+@pytest.mark.slow
+def test_what_takes_too_long_at_once_is_done_in_smaller_steps(tmp_path: Path) -> None:
+    """With a watchdog that waits for six seconds only, so that the line need not be slow for minutes."""
+    with ExitStack() as running:
+        store = running.enter_context(s3.running())
+        proxy = running.enter_context(TcpProxy(store.port))
+        lake = archive_end(store, proxy, tmp_path)
+        yard = Yard(tmp_path, watchdog=6.0, restart_delay=0.2, restart_limit=100)
+        running.callback(yard.worker.kill, with_tasks=True)
+        yard.fill(1, 1200, size=6_000)
+        yard.configure({"lake": {**lake.settings, "commit_interval": 600.0, "commit_bytes": 6_000_000}})
+        proxy.slow(300_000)
+        yard.worker.start()
+        yard.wait(lambda tasks: "lake" in tasks and tasks["lake"].durable is not None)
+        found = yard.tasks()["lake"]
+        assert found.restarts >= 1, "all at once takes more than the watchdog waits for"
+        assert found.error is not None
+        assert found.error.kind == "stuck"
+        proxy.resume()
+        yard.wait(lambda tasks: tasks["lake"].lag_bytes == 0)
+        assert yard.worker.stop(timeout=120) == 0, yard.worker.last_words()
+        assert lake.rows() == yard.rows
+        files = [path for path in fsspec.filesystem("s3", **store.options()).find("slow") if "/_tailrace/" not in path]
+        spans = sorted(tuple(map(int, path.removesuffix(".parquet").split("+")[2:])) for path in files)
+        assert [first for first, _ in spans] == [0, *(last + 1 for _, last in spans[:-1])], "no offset is in two files"
+
+
 def calm(tasks: Mapping[str, TaskState]) -> bool:
     """Whether all of them have all that the log has."""
     return tasks.keys() >= {"fine", *SLOW} and all(task.lag_bytes == 0 for task in tasks.values())

@@ -37,6 +37,10 @@ class IcebergSink:
         self._reject: Callable[[Delivery, BadRecord], None] = _fail
         self._lock: BufferedWriter | None = None
 
+    def tell_with(self, alive: Callable[[], None]) -> None:
+        """Take what is called for every file whose rows are with their table."""
+        self._tables.alive = alive
+
     def reject_with(self, reject: Callable[[Delivery, BadRecord], None]) -> None:
         """Take what becomes of records that are no rows."""
         self._reject = reject

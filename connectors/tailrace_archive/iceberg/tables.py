@@ -45,6 +45,8 @@ class Tables:
         self._config = config
         if self._state:
             self._config = config.model_copy(update={"roll_rows": min(config.roll_rows, MERGE_ROWS)})
+        self.alive: Callable[[], None] = lambda: None
+        """Called when a file's rows are with their table, and when that has been committed."""
         self._desk: Desk | None = None
         self._homes: dict[str, Home] = {}
         self._last: dict[tuple[str, int], Target] = {}
@@ -98,6 +100,7 @@ class Tables:
         )
         for topic, files in groupby(finished, lambda each: each.target.topic):
             self._apply(topic, list(files))
+            self.alive()
         self._last.clear()
         self._catalogue.commit(position)
 
@@ -184,6 +187,7 @@ class Tables:
                 told, key = {file.target.partition: file.last + 1}, json.loads(file.target.folder)
                 merge(home, file.path, told, key, compression=self._config.compression)
                 file.path.unlink()
+                self.alive()
             return
         brought = []
         reached: dict[int, int] = {}
@@ -191,6 +195,7 @@ class Tables:
             name = file.name.rpartition("/")[2].removesuffix(".parquet")
             brought.append(bring(home.table, file.path, name))
             file.path.unlink()
+            self.alive()
             reached[file.target.partition] = max(reached.get(file.target.partition, 0), file.last + 1)
         home.append(reached, brought)
 

@@ -1,12 +1,14 @@
-"""What the readers of all logs share: globs of topics, and positions of one offset per partition."""
+"""What the readers of all logs share: where to begin, globs of topics, and positions of one offset per partition."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from fnmatch import translate
 
 from tailrace.errors import Fatal
+from tailrace.log.backend import Start
 from tailrace.position import Position
 
 _NO_TOPIC = r"(?!)"
@@ -36,3 +38,14 @@ def place_of(name: str) -> tuple[str, int]:
 def readable(offsets: Mapping[str, int]) -> str:
     """Return offsets by partition for people."""
     return " ".join(f"{name}:{offset}" for name, offset in offsets.items())
+
+
+def start_of(start: str | datetime) -> Start:
+    """Return a sink's `start` setting as a log takes it."""
+    match start:
+        case datetime():
+            return int((start if start.tzinfo else start.replace(tzinfo=UTC)).timestamp() * 1000)
+        case "latest":
+            return "latest"
+        case _:
+            return "earliest"

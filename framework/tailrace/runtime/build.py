@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,14 @@ from tailrace.codec.encoder import ChangeEncoder
 from tailrace.config.settings import Block, Settings
 from tailrace.errors import ConfigError
 from tailrace.event import StoredRecord
-from tailrace.log.backend import Limiting, LogBackend, Resting, Start, TakesBlocks
+from tailrace.log.backend import Limiting, LogBackend, Resting, TakesBlocks
+from tailrace.log.reading import start_of
 from tailrace.log.seat import Shared
 from tailrace.log.share import ALL, Divisible, Share
 from tailrace.position import Position
 from tailrace.runtime.dead_letter import DeadLetters, LetteredOffsets
 from tailrace.runtime.logs import LogSettings
-from tailrace.runtime.offsets import FileOffsets, LogOffsets
+from tailrace.runtime.offsets import LogOffsets, sink_offsets
 from tailrace.runtime.plugins import find_plugin, plugin_config
 from tailrace.runtime.recollection import recall
 from tailrace.runtime.rejection import DeliveryStage, LetteredSink, Rejections
@@ -36,7 +36,17 @@ from tailrace.runtime.stage import BadRecords, ChangeStage
 from tailrace.runtime.state import Kind
 from tailrace.runtime.succession import SuccessorSink, seized
 from tailrace.runtime.task import Pace
-from tailrace.sink import OffsetsBeside, OffsetStore, PlainSink, Rejecting, Repositioning, Shareable, Sink, SinkConfig
+from tailrace.sink import (
+    Lively,
+    OffsetsBeside,
+    OffsetStore,
+    PlainSink,
+    Rejecting,
+    Repositioning,
+    Shareable,
+    Sink,
+    SinkConfig,
+)
 from tailrace.source import Recalling, Seizing, Source, SourceConfig
 from tailrace.transform import Transform
 
@@ -58,6 +68,9 @@ class TaskSpec(BaseModel):
     secrets: frozenset[str] = frozenset()
     until_current: bool = False
     stop_timeout: float = 30.0
+    watchdog: float = 120.0
+    caution: int = 0
+    """How many times in a row the task ended for a step that took too long, as `Pace` has it."""
     restart_delay: float | None = None
     restart_delay_max: float | None = None
     """Seconds; None: the worker's."""
@@ -88,6 +101,7 @@ class Task:
     pace: Pace
     warnings: Callable[[], Sequence[str]]
     bad_records: Callable[[], int]
+    lively: Lively | None = None
 
 
 def task_spec(settings: Settings, kind: Kind, name: str) -> TaskSpec:
@@ -102,6 +116,7 @@ def task_spec(settings: Settings, kind: Kind, name: str) -> TaskSpec:
         worker_folder=worker_folder(settings),
         secrets=settings.secrets,
         stop_timeout=settings.worker.stop_timeout,
+        watchdog=settings.worker.watchdog,
     )
 
 
@@ -237,9 +252,7 @@ def _source_task(spec: TaskSpec) -> Task:
         source=source,
         stage=stage if limit is None else LimitedStage(stage, bad_records, limit),
         sink=log.writer(config.topic_prefix),
-        pace=Pace(
-            config.commit_interval, config.commit_bytes, rest=log.commit_rest if isinstance(log, Resting) else 0.0
-        ),
+        pace=_pace(spec, config, rest=log.commit_rest if isinstance(log, Resting) else 0.0),
         warnings=lambda: encoder.warnings,
         bad_records=lambda: bad_records.count,
     )
@@ -277,9 +290,16 @@ def _sink_task(spec: TaskSpec) -> Task:
             decoding=config.errors != "fail" and not isinstance(made, Rejecting),
         ),
         sink=sink if letters is None else LetteredSink(sink, rejections, letters, at_once=keeps_position(made)),
-        pace=Pace(config.commit_interval, config.commit_bytes, when_dry=config.commits_when_dry),
+        pace=_pace(spec, config, when_dry=config.commits_when_dry),
         warnings=list,
         bad_records=lambda: rejections.count,
+        lively=made if isinstance(made, Lively) else None,
+    )
+
+
+def _pace(spec: TaskSpec, config: SourceConfig | SinkConfig, *, when_dry: bool = True, rest: float = 0.0) -> Pace:
+    return Pace(
+        config.commit_interval, config.commit_bytes, when_dry, rest=rest, patience=spec.watchdog, caution=spec.caution
     )
 
 
@@ -356,25 +376,9 @@ def _committing(made: Any, offsets: OffsetStore, letters: DeadLetters | None) ->
     return OffsetsBeside(made, offsets if letters is None else LetteredOffsets(offsets, letters))
 
 
-def start_of(start: str | datetime) -> Start:
-    """Return a sink's `start` setting as a log takes it."""
-    match start:
-        case datetime():
-            return int((start if start.tzinfo else start.replace(tzinfo=UTC)).timestamp() * 1000)
-        case "latest":
-            return "latest"
-        case _:
-            return "earliest"
-
-
 def _offsets_beside(spec: TaskSpec, log: LogBackend) -> OffsetStore:
     """Return where a sink's positions lie: what several workers share cannot be in the folder of one."""
     return LogOffsets(log.writer()) if isinstance(log, Shared) else sink_offsets(spec.worker_folder)
-
-
-def sink_offsets(folder: Path) -> FileOffsets:
-    """Return where the positions of sinks are kept that cannot keep their own."""
-    return FileOffsets(folder / "worker" / "offsets")
 
 
 def _check_group(settings: Settings) -> None:

@@ -30,6 +30,8 @@ class Meter:
         self._send = send
         self._clock = clock
         self._due = float("-inf")
+        self._spoke_at: float | None = None
+        self._longest = 0.0
         self._commits = 0
         self._committed_at: float | None = None
         self._told = Report()
@@ -42,6 +44,9 @@ class Meter:
     def __call__(self, progress: Progress) -> None:
         """Take note of the loop's progress; `progress.waiting_since` is by the same clock as the meter's."""
         now = self._clock()
+        if self._spoke_at is not None:
+            self._longest = max(self._longest, now - self._spoke_at)
+        self._spoke_at = now
         self._progress = progress
         due = now >= self._due
         if progress.commits != self._commits:
@@ -51,6 +56,20 @@ class Meter:
         if due:
             self._due = now + REPORT_INTERVAL
             self._send(TaskMessage(report=self._report(now)))
+
+    def alive(self) -> None:
+        """Say within a turn of the loop, and in its thread, that a step of it is done."""
+        if self._spoke_at is not None:  # what a sink does while it is opened is no turn
+            self(self._progress)
+
+    def quiet(self) -> float:
+        """Return for how many seconds the loop has said nothing; 0 before its first turn."""
+        return 0.0 if self._spoke_at is None else self._clock() - self._spoke_at
+
+    def silence(self) -> float:
+        """Return for how many seconds the loop said nothing, at most, since this was asked last."""
+        longest, self._longest = max(self._longest, self.quiet()), 0.0
+        return longest
 
     def last(self) -> None:
         """Send what is known after both ends were closed."""
@@ -76,6 +95,7 @@ class Meter:
             bad_records=self._task.bad_records(),
             commit_seconds=None if self._committed_at is None else now - self._committed_at,
             waiting_seconds=None if progress.waiting_since is None else now - progress.waiting_since,
+            may_wait_seconds=0.0 if self._task.pace.when_dry else self._task.pace.commit_interval,
             warnings=list(self._task.warnings()),
         )
 

@@ -85,6 +85,11 @@ class FileOffsets:
         return self._folder / f"{task}.json"
 
 
+def sink_offsets(folder: Path) -> FileOffsets:
+    """Return where the positions of sinks are kept that cannot keep their own."""
+    return FileOffsets(folder / "worker" / "offsets")
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:

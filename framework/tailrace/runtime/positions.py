@@ -12,12 +12,12 @@ from tailrace.runtime.build import (
     build_sink,
     keeps_position,
     sink_config,
-    sink_offsets,
     sink_task,
     task_spec,
     worker_folder,
 )
 from tailrace.runtime.lock import worker_holding
+from tailrace.runtime.offsets import sink_offsets
 from tailrace.runtime.sharing import Standing, offsets_of
 from tailrace.sink import Repositioning
 

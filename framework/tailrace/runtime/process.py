@@ -19,12 +19,12 @@ from types import FrameType
 import structlog
 
 from tailrace.config.masking import Masker
-from tailrace.runtime.build import TaskSpec, build_task
+from tailrace.runtime.build import Task, TaskSpec, build_task
 from tailrace.runtime.child import Message
 from tailrace.runtime.lifeline import FAILED, Lifeline
 from tailrace.runtime.logs import configure_logs
 from tailrace.runtime.meter import Meter
-from tailrace.runtime.restart import failure_of
+from tailrace.runtime.restart import Failure, failure_of
 from tailrace.runtime.spare import importing
 from tailrace.runtime.state import TaskMessage
 from tailrace.runtime.task import run_task
@@ -75,20 +75,32 @@ def main() -> int:
     Lifeline(0, spec.lease, rest).follow(stop.ask, spec.stop_timeout)
     configure_logs(spec.logging, spec.secrets)
     structlog.contextvars.bind_contextvars(task=spec.name)
-    try:
-        _run(spec, stop, mouth)
-    except Exception as error:  # noqa: BLE001 - the process boundary: whatever it was, the supervisor is told
-        mouth.say(TaskMessage(failure=failure_of(error).masked(Masker(spec.secrets))))
+    failure = _run(spec, stop, mouth)
+    if failure is not None:
+        mouth.say(TaskMessage(failure=failure.masked(Masker(spec.secrets))))
         return FAILED
     mouth.say(TaskMessage(ended="stopped" if stop() else "finished"))
     return 0
 
 
-def _run(spec: TaskSpec, stop: StopRequest, mouth: Mouth) -> None:
-    with importing():
-        task = build_task(spec)
-    collect_rarely()
-    meter = Meter(task, mouth.say)
+def _run(spec: TaskSpec, stop: StopRequest, mouth: Mouth) -> Failure | None:
+    """Run the task; return why it failed."""
+    meter: Meter | None = None
+    try:
+        with importing():
+            task = build_task(spec)
+        collect_rarely()
+        meter = Meter(task, mouth.say)
+        _turn(spec, task, stop, meter)
+    except Exception as error:  # noqa: BLE001 - the process boundary: whatever it was, the supervisor is told
+        slow = meter is not None and meter.quiet() >= task.pace.slow
+        return failure_of(error).model_copy(update={"slow": slow})
+    return None
+
+
+def _turn(spec: TaskSpec, task: Task, stop: StopRequest, meter: Meter) -> None:
+    if task.lively is not None:
+        task.lively.tell_with(meter.alive)
     meter.opening()
     run_task(
         spec.name,
@@ -99,6 +111,7 @@ def _run(spec: TaskSpec, stop: StopRequest, mouth: Mouth) -> None:
         stopping=stop,
         until_current=spec.until_current,
         watch=meter,
+        silence=meter.silence,
     )
     meter.last()
 

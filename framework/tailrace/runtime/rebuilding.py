@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from tailrace.codec.delivery import DeliveryDecoder
 from tailrace.errors import ConfigError
-from tailrace.runtime.build import TaskSpec, build_log, build_sink, sink_config, start_of
+from tailrace.log.reading import start_of
+from tailrace.runtime.build import TaskSpec, build_log, build_sink, sink_config
 from tailrace.runtime.rejection import DeliveryStage, Rejections
 from tailrace.runtime.task import Pace, run_task
 from tailrace.sink import Rebuilding, Rejecting

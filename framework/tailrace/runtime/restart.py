@@ -31,6 +31,8 @@ class Failure(BaseModel):
     """For a bug: where."""
     retry_after: float | None = None
     patient: bool = False
+    slow: bool = False
+    """Whether it came after a step that took so long that less should be done at once."""
 
     def masked(self, masker: Masker) -> Failure:
         """Return this failure with secrets masked: a driver's message may repeat its connection string."""

@@ -47,6 +47,8 @@ class TaskReport(BaseModel):
     """Since the last commit; None before the first."""
     waiting_seconds: float | None = None
     """Since the oldest item came that is not committed yet."""
+    may_wait_seconds: float = 0.0
+    """How long items wait on purpose, where commits leave files behind."""
     warnings: list[str] = Field(default_factory=list)
 
 

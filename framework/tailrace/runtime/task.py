@@ -30,7 +30,7 @@ _PARTS = 4
 """Sleeps of one rest."""
 _FIRST_STRIDE, _LEAST_STRIDE = 1024 * 1024, 64 * 1024
 _SLOW_COMMIT = 10.0
-"""Seconds: well below what the worker's watchdog waits for."""
+"""Seconds after which what was read is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,13 @@ class Pace:
     when_dry: bool = True  # False: a commit is costly, or leaves something behind, and waits until it is due
     idle: float = 0.5  # the longest wait of one poll in seconds, and so how late a request to stop may be noticed
     rest: float = 0.0  # seconds that a dry input waits for after a commit: where each one is a load on others
+    patience: float = 120.0  # seconds of silence after which the worker's watchdog takes the task for stuck
+    caution: int = 0  # how many times in a row one step took too long for the task, and nothing was committed since
+
+    @property
+    def slow(self) -> float:
+        """Seconds after which one step has taken too long."""
+        return min(_SLOW_COMMIT, self.patience / 4)
 
 
 @dataclass(slots=True)
@@ -68,12 +75,14 @@ def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
     stopping: Callable[[], bool] = lambda: False,
     until_current: bool = False,
     watch: Callable[[Progress], None] = lambda _: None,
+    silence: Callable[[], float] = lambda: 0.0,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Move items from `source` through `stage` into `sink`, until stopped, at the end, or current.
 
-    `stopping` and `watch` are called once a turn. `until_current` ends the task once the source has caught up with
+    `stopping` and `watch` are called once a turn. `silence` tells for how many seconds the task said nothing, at most,
+    since it was asked last. `until_current` ends the task once the source has caught up with
     where its other side stood when it was opened, and all of that is committed. Raises whatever a plug-in raises.
     """
     now = Progress()
@@ -82,7 +91,7 @@ def run_task(  # noqa: PLR0913 - two ends, what lies between, and what steers it
         source.open(now.durable)
         watch(now)
         timeout, current, rest = 0.0, _CaughtUp(source, clock), _Rest(pace.rest, clock, sleep)
-        stride = Stride(pace)
+        stride = Stride(pace, silence)
         while True:
             stop = stopping()
             batch, ended = _poll(source, timeout, stop=stop)
@@ -135,20 +144,30 @@ class Stride:
     """How many bytes to commit at once: few to begin with, twice as many after a quick commit, half after a slow one.
 
     Behind a slow line a commit of the usual size may take minutes: all the while the task would say nothing, be taken
-    for stuck, and try the same again in its next life.
+    for stuck, and try the same again in its next life. Where each commit leaves something behind, it begins with all,
+    since few files are wanted; only after a life that ended so, with little.
+
+    Slow is what took a fourth of the watchdog's patience in silence. Where a commit follows as soon as it can, it is
+    also what came too late: ten seconds after its first item. Where items wait on purpose, that says nothing.
     """
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, silence: Callable[[], float] = lambda: 0.0) -> None:
         self.interval = pace.commit_interval
+        self._silence = silence
+        self._when_dry = pace.when_dry
+        self._slow = pace.slow if pace.when_dry else pace.patience / 4
         self._most = pace.commit_bytes
-        self.bytes = min(_FIRST_STRIDE, self._most) if pace.when_dry else self._most
+        first = [*([] if pace.when_dry else [self._most]), _FIRST_STRIDE, _LEAST_STRIDE]
+        self.bytes = min(self._most, first[min(pace.caution, len(first) - 1)])
         self._least = min(_LEAST_STRIDE, self.bytes)
 
-    def took(self, size: int, seconds: float) -> None:
-        """Take note of a commit of `size` bytes, and how long they waited for it."""
-        if seconds > _SLOW_COMMIT:
+    def took(self, size: int, waited: float) -> None:
+        """Take note of a commit of `size` bytes, and how long in seconds the first of them waited for it."""
+        silence = self._silence()
+        seconds = max(silence, waited) if self._when_dry else silence
+        if seconds > self._slow:
             self.bytes = max(self._least, min(size, self.bytes) // 2)
-        elif size >= self.bytes and seconds < _SLOW_COMMIT / 2:
+        elif size >= self.bytes and seconds < self._slow / 2:
             self.bytes = min(self._most, self.bytes * 2)
 
 

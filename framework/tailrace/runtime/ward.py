@@ -28,15 +28,15 @@ RATE_WINDOW = 5.0
 SILENT_SERVER = 60.0
 """Seconds without a word from a server after which a task is unhealthy; Postgres says something every 30 s."""
 STUCK_COMMIT = 60.0
-"""Seconds that items may wait for their commit before the task is unhealthy."""
+"""Seconds for which the commit of items may be overdue before the task is unhealthy."""
 STALE_LAG = 5.0
 """Seconds after which a task's own word on its lag is worth nothing: the log has grown since."""
 LONG_OPENING = 60.0
 """Seconds of connecting after which a task is unhealthy; creating a slot waits for every open transaction."""
 
 _LONG_STEP = (
-    "the other side does not answer, and is tried again; raise worker.watchdog if one step may take it so long, "
-    "as changing a large table does"
+    "the other side does not answer, or is slow: it is tried again, with less at once; raise worker.watchdog if one "
+    "step may take it so long, as changing a large table does"
 )
 
 
@@ -73,6 +73,7 @@ class Ward:
         self._failed_at: datetime | None = None
         self._told: Failure | str = ""
         self._attempt = 0
+        self._caution = 0
         self._restarts = 0
         self._before = (0, 0, 0)
         self._samples: deque[tuple[float, int, int]] = deque()
@@ -93,7 +94,7 @@ class Ward:
 
     def start(self, now: float, process: Process | None = None) -> None:
         """Start the process, or take the one that was started ahead."""
-        payload = self.spec.model_copy(update={"lease": self.lease}).model_dump_json()
+        payload = self.spec.model_copy(update={"lease": self.lease, "caution": self._caution}).model_dump_json()
         self.child = Child(TASK_MODULE, payload, TaskMessage, process, self._inherited)
         self._started_at = self._heard_at = now
         self._report = self._report.model_copy(update={"phase": "opening"})
@@ -164,6 +165,8 @@ class Ward:
             self._running_since = now
             self.state = "RUNNING"
             log.info("task running", task=self.spec.name, position=report.position)
+        if report.commits:
+            self._caution = 0
         # Progress is a commit; an idle task that has kept running for long has done its best, too.
         if report.commits or now - self._running_since >= self._policy.delay_max:
             self._attempt = 0
@@ -180,7 +183,7 @@ class Ward:
         elif self.state == "RUNNING" and now - self._heard_at >= self._settings.watchdog:
             silent = now - self._heard_at
             told = f"task gave no sign of life for {silent:.0f} s and was killed"
-            self._told = Failure(kind="stuck", message=told, hint=_LONG_STEP)
+            self._told = Failure(kind="stuck", message=told, hint=_LONG_STEP, slow=True)
             child.kill()
 
     def _ended(self, code: int, now: float) -> None:
@@ -214,6 +217,7 @@ class Ward:
 
     def _failed(self, failure: Failure, now: float) -> None:
         self._note(failure)
+        self._caution += failure.slow
         verdict = decide(failure, self._attempt, self._policy)
         told = {"task": self.spec.name, "kind": failure.kind, "error": failure.message}
         if failure.hint:
@@ -311,7 +315,8 @@ class Ward:
             return f"opening for {opening:.0f} s" if opening >= LONG_OPENING else ""
         if (heard := _older(report.heard_seconds, quiet)) is not None and heard >= SILENT_SERVER:
             return f"nothing heard from the server for {heard:.0f} s"
-        if (waiting := _older(report.waiting_seconds, quiet)) is not None and waiting >= STUCK_COMMIT:
+        waiting = _older(report.waiting_seconds, quiet)
+        if waiting is not None and waiting >= report.may_wait_seconds + STUCK_COMMIT:
             return f"nothing committed for {waiting:.0f} s although there is something to commit"
         return f"no sign of life for {quiet:.0f} s" if quiet >= SILENT_SERVER else ""
 

@@ -75,6 +75,17 @@ def test_folders_by_a_field_of_the_row(tmp_path: Path) -> None:
     assert [file.split("/")[2] for file in files] == ["hour=12", "hour=17"]
 
 
+def test_each_file_of_a_commit_is_a_sign_of_life(tmp_path: Path, topic: Topic) -> None:
+    told = {"type": "archive", "topics": ["*"], "path": str(tmp_path / "archive")}
+    signs: list[int] = []
+    with closing(ArchiveSink("lake", ArchiveConfig.model_validate(told))) as sink:
+        sink.tell_with(lambda: signs.append(len(published(tmp_path / "archive"))))
+        sink.open("lake")
+        sink.write(goods(topic, 0, 1, 2))
+        sink.commit({"at": 1})
+    assert signs == [0, 0, 0, 1, 2, 3], "three were staged, then moved"
+
+
 @pytest.mark.parametrize(("settings", "rows"), [({"roll_rows": 4}, [4, 4, 2]), ({"roll_bytes": 1}, [1] * 10)])
 def test_a_file_is_finished_by_rows_and_by_size(
     settings: dict[str, object], rows: list[int], tmp_path: Path, topic: Topic

@@ -82,6 +82,20 @@ def test_a_changelog_has_every_change_by_hour(tmp_path: Path) -> None:
     assert late["__offset"].to_pylist() == [1, 2]
 
 
+@pytest.mark.parametrize("mode", ["changelog", "state"])
+def test_each_file_of_a_commit_is_a_sign_of_life(mode: str, tmp_path: Path) -> None:
+    lake = Lake(tmp_path, mode=mode, roll_rows=1)
+    signs: list[int] = []
+    with closing(lake.sink()) as sink:
+        sink.tell_with(lambda: signs.append(1))
+        sink.open("lake")
+        for number in range(3):
+            sink.write([lake.topic.change("c", good(number, "a"))])
+        assert not signs
+        sink.commit({"next": 3})
+    assert len(signs) == 4, "three files, and their table"
+
+
 def test_a_state_has_the_rows_as_they_are_now(tmp_path: Path) -> None:
     lake = state(tmp_path)
     topic = lake.topic

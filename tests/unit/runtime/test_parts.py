@@ -26,7 +26,7 @@ from tailrace.runtime.offsets import FileOffsets
 from tailrace.runtime.plugins import find_plugin
 from tailrace.runtime.restart import Failure
 from tailrace.runtime.state import TaskMessage, TaskReport, WorkerState, read_state, write_state
-from tailrace.runtime.task import Progress
+from tailrace.runtime.task import Pace, Progress
 from tailrace.source import Report, SnapshotProgress
 
 
@@ -118,6 +118,7 @@ class Parts:
 
     def __init__(self, source: object) -> None:
         self.source = source
+        self.pace = Pace()
         self.warnings: Callable[[], list[str]] = lambda: ["w"]
         self.bad_records: Callable[[], int] = lambda: 3
 
@@ -144,6 +145,27 @@ def test_a_meter_reports_once_a_second_and_at_the_end() -> None:
     assert [reports[2].commit_seconds, reports[2].waiting_seconds] == pytest.approx([0.15, 0.55])
     assert (reports[3].position, reports[3].bad_records, reports[3].warnings) == ("0/2", 3, ["w"])
     assert reporter.asked == 3, "not at every turn, nor at every commit"
+
+
+def test_a_meter_knows_how_long_the_loop_said_nothing() -> None:
+    sent: list[TaskMessage] = []
+    now = [100.0]
+    parts = Parts(object())
+    parts.pace = Pace(commit_interval=300.0, when_dry=False)
+    meter = Meter(parts, sent.append, clock=lambda: now[0])  # type: ignore[arg-type]
+    meter.alive()
+    now[0] += 50
+    assert (sent, meter.quiet(), meter.silence()) == ([], 0, 0), "opening is no step of the loop"
+    meter(Progress(waiting_since=100.0))
+    for seconds in (20, 30, 5):
+        now[0] += seconds
+        meter.alive()
+    reports = [message.report for message in sent if message.report]
+    assert [report.waiting_seconds for report in reports] == [50, 70, 100, 105]
+    assert reports[0].may_wait_seconds == 300
+    now[0] += 10
+    assert (meter.quiet(), meter.silence()) == (10, 30)
+    assert meter.silence() == 10, "since it was asked last"
 
 
 def test_a_meter_makes_do_with_a_source_that_cannot_report() -> None:

@@ -233,5 +233,26 @@ def test_a_slow_sink_gets_less_at_once_and_a_quick_one_more() -> None:
     assert stride.bytes == 64 * 2**10
 
 
-def test_a_sink_whose_commits_are_costly_gets_all_at_once() -> None:
-    assert Stride(Pace(commit_bytes=2**32, when_dry=False)).bytes == 2**32
+def test_a_sink_whose_commits_are_costly_gets_all_at_once_unless_it_is_silent_for_long() -> None:
+    silent = [20.0]
+    stride = Stride(Pace(commit_bytes=2**32, when_dry=False), lambda: silent[0])
+    stride.took(2**20, 300.0)
+    assert stride.bytes == 2**32, "that items have waited says nothing of the sink"
+    silent[0] = 40.0
+    stride.took(2**32, 300.0)
+    assert stride.bytes == 2**31
+    silent[0] = 5.0
+    stride.took(2**31, 300.0)
+    assert stride.bytes == 2**32
+    hasty = Stride(Pace(commit_bytes=2**32, when_dry=False, patience=60.0), lambda: 20.0)
+    hasty.took(2**32, 300.0)
+    assert hasty.bytes == 2**31, "a fourth of what the watchdog waits for"
+
+
+@pytest.mark.parametrize(
+    ("when_dry", "strides"), [(True, [2**20, 2**16, 2**16]), (False, [2**32, 2**20, 2**16, 2**16])]
+)
+def test_a_sink_that_took_too_long_begins_with_less(*, when_dry: bool, strides: list[int]) -> None:
+    paces = [Pace(commit_bytes=2**32, when_dry=when_dry, caution=caution) for caution in range(len(strides))]
+    assert [Stride(pace).bytes for pace in paces] == strides
+    assert Stride(Pace(commit_bytes=100, when_dry=when_dry, caution=1)).bytes == 100

@@ -188,6 +188,30 @@ def test_the_watchdog_kills_what_has_fallen_silent(theatre: Theatre) -> None:
     assert (state.state, state.error and state.error.kind) == ("RESTARTING", "stuck")
 
 
+def test_a_task_that_took_too_long_is_told_to_do_less_until_it_commits(theatre: Theatre) -> None:
+    def caution() -> int:
+        return TaskSpec.model_validate_json(theatre.puppet.payload).caution
+
+    assert caution() == 0
+    theatre.says()
+    theatre.passes(120)
+    theatre.passes(1)
+    theatre.passes(100)
+    assert caution() == 1
+    theatre.says()
+    theatre.dies(1, Failure(kind="retriable", message="timed out", slow=True))
+    theatre.passes(100)
+    assert caution() == 2
+    theatre.says()
+    theatre.dies(1, Failure(kind="retriable", message="connection refused"))
+    theatre.passes(100)
+    assert caution() == 2, "that it failed for another reason says nothing"
+    theatre.says(commits=1)
+    theatre.dies(1, Failure(kind="retriable", message="connection refused"))
+    theatre.passes(100)
+    assert caution() == 0
+
+
 def test_the_watchdog_leaves_a_task_alone_that_is_still_opening(theatre: Theatre) -> None:
     theatre.says(phase="opening")
     state = theatre.passes(3600)
@@ -201,6 +225,12 @@ def test_the_watchdog_leaves_a_task_alone_that_is_still_opening(theatre: Theatre
         ({"heard_seconds": 3.0}, 10, ""),
         ({"heard_seconds": 55.0}, 10, "nothing heard from the server for 65 s"),
         ({"waiting_seconds": 55.0}, 10, "nothing committed for 65 s although there is something to commit"),
+        ({"waiting_seconds": 350.0, "may_wait_seconds": 300.0}, 9, ""),
+        (
+            {"waiting_seconds": 350.0, "may_wait_seconds": 300.0},
+            10,
+            "nothing committed for 360 s although there is something to commit",
+        ),
         ({}, 61, "no sign of life for 61 s"),
     ],
 )

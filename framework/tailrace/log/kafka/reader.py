@@ -27,8 +27,8 @@ from tailrace.source import Batch, Report
 
 Place: TypeAlias = tuple[str, int]
 
-BATCH = 2000
-"""Records of one poll, at most."""
+BATCH, BATCH_BYTES = 2000, 1024 * 1024
+"""Records of one poll, at most; and about how many bytes, since what is polled at once is written in one step."""
 SCAN_SECONDS = 3.0
 """How often to look for new topics and partitions, which also shows that the cluster is there."""
 GROUP_SECONDS = 1.0
@@ -63,6 +63,7 @@ class KafkaReader:
         self._acked: Position | None = None
         self._told: Position | None = None
         self._last_timestamp: int | None = None
+        self._most = BATCH
 
     def open(self, resume_from: Position | None) -> None:
         """Find the partitions; those that appear later are read from their start.
@@ -89,9 +90,9 @@ class KafkaReader:
             self._scan("earliest")
         deadline = time.monotonic() + timeout
         while True:
-            messages = consumer.consume(BATCH, 0)
+            messages = consumer.consume(self._most, 0)
             if not messages and (first := consumer.poll(max(deadline - time.monotonic(), 0))) is not None:
-                messages = [first, *consumer.consume(BATCH, 0)]
+                messages = [first, *consumer.consume(self._most, 0)]
             records, size = self._taken(messages)
             if records or self._moved:
                 self._moved = False
@@ -182,6 +183,7 @@ class KafkaReader:
             following[names[record.topic, record.partition]] = record.offset + 1
         if records:
             self._last_timestamp = records[-1].timestamp_ms
+            self._most = max(1, min(BATCH, BATCH_BYTES * len(records) // max(size, 1)))
         return records, size
 
     def _hear(self, message: Message) -> None:
