@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tailrace.errors import Fatal, Retriable
 from tailrace_mysql.connection import Connection, literal
 from tailrace_mysql.dump_fault import Diverged, Purged
@@ -15,6 +17,9 @@ VIEWS = {
     False: "SELECT @@GLOBAL.gtid_executed; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY; {status}",
 }
 """How a read of the snapshot begins, on MariaDB and on MySQL: what it surely sees, and what it cannot."""
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_THREAD = re.compile(r"#[0-9]+")
 
 
 def view_sql(server: ServerFacts) -> str:
@@ -71,6 +76,8 @@ def _check_domains(control: Connection, server: ServerFacts, stored: str) -> Non
 
 
 def _check_gtids(control: Connection, server: ServerFacts, stored: str) -> None:
+    # First: what is owned then is executed later, or still owned.
+    owned = _owned(control.one("SELECT @@GLOBAL.gtid_owned")[0] or "")
     told = control.one("SELECT @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged")
     executed, purged = (GtidSet.parse(text or "") for text in told)
     ours = GtidSet.parse(stored)
@@ -81,7 +88,18 @@ def _check_gtids(control: Connection, server: ServerFacts, stored: str) -> None:
             f"{RESET}; raise binlog_expire_logs_seconds so that it does not happen again",
         )
     if missing := ours - executed:
+        if owned.issuperset(missing):
+            raise Retriable(
+                f"the server {server.identity} has not yet committed transactions that were read: {missing}",
+                hint="they are in its binlog, and wait for the disk, or for a replica where those are waited for",
+                patient=True,
+            )
         raise _missing(server, str(missing))
+
+
+def _owned(told: str) -> GtidSet:
+    """Return the transactions under way that have GTIDs: `uuid:number#thread:number#thread`, uuids not set apart."""
+    return GtidSet.parse(_THREAD.sub("", _UUID.sub(r",\g<0>", told)))
 
 
 def _missing(server: ServerFacts, gtids: str) -> Fatal | Retriable:

@@ -47,7 +47,7 @@ class ServerSight:
         """Whether a read with `view` saw all that had been streamed."""
         if self.exact:
             begin = self._stream.place.rank
-            return view.rank > begin or (view.rank == begin and self._stream.settled)
+            return self._stream.placed and (view.rank > begin or (view.rank == begin and self._stream.settled))
         return GtidSet.parse(view.seen).issuperset(GtidSet.parse(str(streamed)))
 
     def place(self) -> int | None:

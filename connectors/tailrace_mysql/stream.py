@@ -49,7 +49,8 @@ class Stream:
         self, start: StreamPosition, executed: Executed | None, capture: Capture, snapshot: Snapshot, place: Place, *,
         gtids: bool = False, floor: BinlogPlace | None = None, reached: Callable[[int], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        self.file, self.pos = start.file, start.pos
+        self.file, self.pos, self.placed = start.file, start.pos, False
+        """`placed`: whether the server has said where it sends from; before, `place` may be that of another server."""
         self.executed = executed
         self._gtids = gtids
         self.commit_time: int | None = None
@@ -89,7 +90,7 @@ class Stream:
     @property
     def settled(self) -> bool:
         """Whether what was streamed is whole transactions, also those that were begun before a restart."""
-        return self._transaction is None and self._interrupted is None
+        return self.placed and self._transaction is None and self._interrupted is None
 
     @property
     def streamed(self) -> str:
@@ -203,7 +204,7 @@ class Stream:
     def _on_control(self, event: binlog.Event) -> None:
         match event:
             case binlog.Rotate():
-                self.file, self.pos = event.file, event.position
+                self.file, self.pos, self.placed = event.file, event.position, True
             case binlog.PreviousGtids() if self._gtids and self.executed is None:
                 self.executed = event.gtids
             case binlog.Heartbeat():

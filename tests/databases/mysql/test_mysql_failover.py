@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import ExitStack
 from urllib.parse import quote
 
 import pytest
@@ -103,6 +105,28 @@ def test_a_replica_that_lags_is_waited_for_and_one_that_never_had_it_is_refused(
         first.stop()
         capture.open().catch_up()
         assert [(op, row["id"]) for op, row in capture.told("t")] == [("c", 1), ("c", 2)]
+
+
+def test_a_transaction_that_was_read_and_is_not_committed_yet_is_waited_for(mysql: MysqlDatabase) -> None:
+    """The server sends it before it is: with a slow disk, or a replica whose answer it waits for, long before."""
+    gtids = [f"{digit * 8}-2222-3333-4444-555555555555:7" for digit in "129"]
+    mysql.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    with Driven(mysql) as capture, ExitStack() as owners:
+        capture.open().catch_up()
+        capture.crash()
+        assert capture.position is not None
+        capture.position = {**capture.position, "gtids": ",".join([str(capture.position["gtids"]), *gtids])}
+        for gtid in gtids:
+            owners.enter_context(mysql.connect()).cursor().execute(f"SET gtid_next = '{gtid}'")
+        with pytest.raises(Retriable, match="has not yet committed transactions that were read: ") as waits:
+            capture.open()
+        assert waits.value.patient
+        owners.close()
+        ended = time.monotonic() + 120
+        while mysql.execute("SELECT @@GLOBAL.gtid_owned")[0][0]:
+            assert time.monotonic() < ended
+        with pytest.raises(Diverged):
+            capture.open()
 
 
 def test_a_server_may_begin_to_have_gtids(start_mysql: StartMysql) -> None:
