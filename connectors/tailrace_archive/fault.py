@@ -55,7 +55,7 @@ def store_fault(error: BaseException, operation: str, url: str) -> TailraceError
         chain.append(reached)
         reached = reached.__cause__ or reached.__context__
     text = " ".join(f"{type(each).__name__} {each}" for each in chain).lower()
-    told = f"{operation} {url}: {_first_line(error)}"
+    told = f"{f'{operation} {url}'.rstrip()}: {_first_line(error)}"
     if isinstance(error, PermissionError) or any(word in text for word in _CREDENTIALS):
         return Fatal(
             told, hint="check the credentials in `options`, and that they may read, write, list and delete there"

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tailrace.errors import Fatal, TailraceError
 from tailrace.position import Position
 from tailrace_archive.config import ArchiveConfig
 from tailrace_archive.ledger import Entry, entry_of, manifest_line, read_commit
@@ -40,14 +41,21 @@ class Manifest:
 def read_manifest(path: str, sink: str, options: Mapping[str, object] | None = None) -> Manifest:
     """Return the files of the archive at `path` as of its last commit.
 
-    Raises `Fatal` where a file of the ledger cannot be read; while an archive is written, try again then: what two
-    manifests make superfluous is removed.
+    Raises `Fatal` where there is no such ledger, or a file of it cannot be read; while an archive is written, try again
+    then: what two manifests make superfluous is removed.
     """
     config = ArchiveConfig.model_validate({"type": "archive", "topics": ["*"], "path": path, "options": options or {}})
     folder = f"_tailrace/{sink}"
     store = store_of(config, folder)
     try:
-        return _read(store, folder)
+        manifest = _read(store, folder)
+        if not manifest.sequence:
+            known = ", ".join(store.names("_tailrace"))
+            raise Fatal(
+                f"read the ledger {folder} of the archive {path}: there is none",
+                hint=f"sinks that have written there: {known}" if known else "no sink has written there yet",
+            )
+        return manifest
     finally:
         store.close()
 
@@ -83,7 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--options", type=json.loads, default={}, help="of the store, as JSON")
     given = parser.parse_args(arguments)
     path = given.path if "://" in given.path else str(Path(given.path).absolute())
-    manifest = read_manifest(path, given.sink, given.options)
+    try:
+        manifest = read_manifest(path, given.sink, given.options)
+    except TailraceError as error:
+        parser.exit(1, f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
     for entry in manifest.of(given.topic) if given.topic else manifest.files:
         sys.stdout.write(manifest_line(entry).decode())
 

@@ -91,7 +91,10 @@ class FieldTime:
             if value is None:
                 break
             if not isinstance(value, Mapping) or name not in value:
-                raise BadRecord(f"time of a record of {delivery.record.topic}: it has no field {'.'.join(self._path)}")
+                raise BadRecord(
+                    f"time of a record of {delivery.record.topic}: it has no field {'.'.join(self._path)}",
+                    hint="correct time_field, give topics without that field a sink of their own, or set errors",
+                )
             value = value[name]
         return delivery.record.timestamp_ms if value is None else self._milliseconds(value, delivery)
 

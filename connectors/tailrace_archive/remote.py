@@ -22,6 +22,8 @@ _DRIVERS = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs",
     "webhdfs": "requests",
 }  # fmt: skip
+_JAVA = ("libjvm", "libhdfs")
+"""What the driver of hdfs:// loads."""
 _RENAMING = frozenset({"hdfs", "webhdfs", "webHDFS", "arrow_hdfs", "viewfs"})
 
 
@@ -54,6 +56,11 @@ class RemoteStore:
         except (ImportError, ValueError) as error:
             driver = _DRIVERS.get(self._url.partition(":")[0], "fsspec")
             raise ConfigError(f"open the archive {self._url}: {error}", hint=f"pip install {driver}") from error
+        except OSError as error:
+            if not any(library in str(error) for library in _JAVA):
+                raise
+            hint = "set path: webhdfs://<host of the name node>:9870/…, which needs no Java on this machine"
+            raise ConfigError(f"open the archive {self._url}: {error}", hint=hint) from error
         return found
 
     @property

@@ -17,7 +17,7 @@ from lake.records import GOODS, NOON, Topic, schema, table
 from tailrace.codec.delivery import Delivery
 from tailrace.errors import ConfigError, Fatal
 from tailrace_archive.config import ArchiveConfig
-from tailrace_archive.manifest import read_manifest
+from tailrace_archive.manifest import main, read_manifest
 from tailrace_archive.remote import RemoteStore
 from tailrace_archive.sink import ArchiveSink
 
@@ -147,6 +147,21 @@ def test_the_manifest_can_be_read_from_the_command_line(tmp_path: Path, topic: T
 
 
 @pytest.mark.parametrize(
+    ("folder", "hint"), [("archive", "sinks that have written there: lake"), ("arhcive", "no sink has written there")]
+)
+def test_a_manifest_that_is_none_is_not_an_empty_one(
+    folder: str, hint: str, tmp_path: Path, topic: Topic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archived(tmp_path, goods(topic, 0))
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path / folder), "--sink", "laek"])
+    told = capsys.readouterr()
+    assert (ended.value.code, told.out) == (1, "")
+    assert f"error: read the ledger _tailrace/laek of the archive {tmp_path / folder}: there is none\n" in told.err
+    assert f"hint: {hint}" in told.err
+
+
+@pytest.mark.parametrize(
     ("settings", "told"),
     [
         ({"format": "avro", "compression": "gzip"}, "compression gzip is none that avro files have"),
@@ -191,3 +206,14 @@ def test_a_store_without_its_driver_is_a_fault_of_the_config(tmp_path: Path) -> 
         store.open("lake")
     store.close()
     assert caught.value.hint == "pip install fsspec"
+
+
+def test_a_path_that_asks_for_java_is_told_of_the_way_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    for name in ("HADOOP_HOME", "ARROW_LIBHDFS_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    store = RemoteStore("hdfs://127.0.0.1:1/shop", {}, "_tailrace/lake", tmp_path / "spool")
+    with pytest.raises(ConfigError, match="open the archive hdfs:") as caught:
+        store.open("lake")
+    store.close()
+    assert "webhdfs://" in caught.value.hint
