@@ -26,7 +26,7 @@ class BoundWriter:
             [value if value is None else bind(value) for bind, value in zip(self._binders, values, strict=True)]
         )
 
-    def lines(self, _: AvroSchema | None) -> Lines | None:
+    def lines(self, _: AvroSchema | None, *, new: bool) -> Lines | None:  # noqa: ARG002 - as in `RowWriter`
         """Return None: rows are values here."""
         return None
 

@@ -10,8 +10,9 @@ from typing import cast
 
 from tailrace.codec.delivery import Delivery
 from tailrace.codec.header import DEFAULTED_COLUMNS, NEW_KEY, OLD_KEY
+from tailrace.codec.registry import AvroSchema
 from tailrace.errors import BadRecord
-from tailrace_replica.target import Changes, Half, Lines, Patch, Row, RowWriter, Target, key_of
+from tailrace_replica.target import Changes, Half, Patch, Row, RowWriter, Target, key_of
 
 _FRAME = 5
 
@@ -22,15 +23,18 @@ _NOT_AS_JSON = {"bytes", "decimal", "number", "document", "array", "float32", "f
 class Intake:
     """Takes deliveries of one shape; `give` hands out what there is to do.
 
-    `lines` is the compiled core's way, where it has one; `marks` are the frames that values and keys then begin with.
+    The compiled core makes the rows of values with that `schema`, where it can; `marks` are the frames that values and
+    keys then begin with.
     """
 
     def __init__(
-        self, target: Target, writer: RowWriter, lines: Lines | None = None, marks: tuple[bytes, bytes] = (b"", b"")
+        self, target: Target, writer: RowWriter, schema: AvroSchema | None, marks: tuple[bytes, bytes] = (b"", b"")
     ) -> None:
         self._target = target
         self._marks = marks
-        self._lines = lines if target.key else None
+        self._new = writer.lines(schema, new=True) if target.key else None
+        self._merged = writer.lines(schema, new=False) if target.key else None
+        self._lines = self._new
         self._writer = writer
         self._names = [column.name for column in target.columns]
         self._values = _getter(self._names)
@@ -42,6 +46,7 @@ class Intake:
         if not changes.rows and not changes.added:
             return None
         self._changes = Changes(self._target, self._writer)
+        self._lines = self._new if changes.fresh else self._merged  # what comes is mostly like what came
         return changes
 
     def take(self, item: Delivery) -> bool:
@@ -114,6 +119,7 @@ class Intake:
         changes = self._changes
         if changes.fresh and (op not in "rc" or key in changes.rows):
             changes.fresh = False
+            self._lines = self._merged
         changes.rows[key] = (line, item)
         return True
 

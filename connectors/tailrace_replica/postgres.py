@@ -26,7 +26,7 @@ from tailrace.errors import ConfigError
 from tailrace.position import Position
 from tailrace.source import Finding
 from tailrace_replica.config import ReplicaConfig
-from tailrace_replica.copyline import line_writer
+from tailrace_replica.copyline import is_tuple, line_writer
 from tailrace_replica.destination import BOOKS, MOVES, Reject, fenced, held
 from tailrace_replica.postgres_fault import translated
 from tailrace_replica.postgres_merge import PostgresMerges, Rows
@@ -51,7 +51,7 @@ _END_HOLDER = (
 
 
 class PostgresWriter:
-    """Rows as lines of COPY's text format."""
+    """Rows as lines of COPY's text format, or as tuples of its binary one where they are to be merged."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -65,9 +65,10 @@ class PostgresWriter:
         ]
         return ("\t".join(cells) + "\n").encode()
 
-    def lines(self, schema: AvroSchema | None) -> Lines | None:
+    def lines(self, schema: AvroSchema | None, *, new: bool) -> Lines | None:
         """Return the compiled core's way, where it knows all kinds of the columns."""
-        return line_writer(self._target, schema)
+        tuples = None if new else line_writer(self._target, schema, binary=True)
+        return tuples or line_writer(self._target, schema)
 
     def bound(self, names: Sequence[str], values: Mapping[str, object]) -> tuple[object, ...]:
         """Return the texts of the named columns."""
@@ -245,7 +246,8 @@ class PostgresDestination:
     def _store(self, target: Target, lines: Rows, reject: Reject, *, fresh: bool) -> None:
         if not lines:
             return
-        (self._own_merges.store if fresh else self._own_merges.send)(target, lines, reject)
+        new = fresh and not any(is_tuple(row) for row, _ in lines)
+        (self._own_merges.store if new else self._own_merges.send)(target, lines, reject)
 
     def _add(self, target: Target, lines: Rows, reject: Reject) -> None:
         merges = self._own_merges

@@ -6,6 +6,7 @@
 
 So the next rows are read and printed while the server stores these. They are merged in the order of their key: rows
 that lie together in the table and its index are found, and their new versions indexed, while the pages are at hand.
+The temporary table's types are our own, and so it may be given rows in the binary format (`copyline.py`).
 Where new rows turn out to be there already, or to need a cast, the savepoint takes them back, and they are merged.
 Before Postgres 15, which has MERGE, the statement is INSERT … ON CONFLICT: that locks each row first, which costs a
 third more.
@@ -25,13 +26,14 @@ from psycopg import pq, sql
 
 from tailrace.codec.delivery import Delivery
 from tailrace.errors import BadRecord
+from tailrace_replica.copyline import is_tuple
 from tailrace_replica.destination import Reject
 from tailrace_replica.postgres_fault import translated
 from tailrace_replica.postgres_table import PostgresTables, identifier
 from tailrace_replica.target import Name, Target
 
 Rows = list[tuple[bytes, Delivery]]
-"""Lines of COPY, and the deliveries that they are of."""
+"""Lines or tuples of COPY, and the deliveries that they are of."""
 
 _LINES_AT_ONCE = 2_000
 """Lines that are handed to libpq together."""
@@ -39,6 +41,9 @@ _SAVEPOINT = sql.SQL("SAVEPOINT tailrace_merge")
 _BACK = sql.SQL("ROLLBACK TO SAVEPOINT tailrace_merge")
 _RELEASE = sql.SQL("RELEASE SAVEPOINT tailrace_merge")
 _MERGE_SINCE = 150_000
+_BINARY = sql.SQL(" (FORMAT binary)")
+_TUPLES_BEGIN, _TUPLES_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+"""Signature, flags and the size of no extension; and no further tuple: Postgres manual, COPY, "Binary Format"."""
 
 
 _NOT_AS_NEW = (psycopg.errors.UniqueViolation, psycopg.DataError, psycopg.errors.DatatypeMismatch)
@@ -116,11 +121,21 @@ class PostgresMerges:
             self.refusing(lines[:middle], store, reject)
             self.refusing(lines[middle:], store, reject)
 
-    def copy(self, table: sql.Composable, target: Target, lines: Rows) -> None:
-        """Copy lines into a table."""
-        with self._connection.cursor().copy(self._into(table, target)) as copy:
-            for part in _parts(lines):
+    def copy(self, table: sql.Composable, target: Target, rows: Rows) -> None:
+        """Copy lines and tuples into a table."""
+        into = self._into(table, target)
+        lines = [row for row in rows if not is_tuple(row[0])]
+        if lines:
+            with self._connection.cursor().copy(into) as copy:
+                for part in _parts(lines):
+                    copy.write(part)
+        if len(lines) == len(rows):
+            return
+        with self._connection.cursor().copy(into + _BINARY) as copy:
+            copy.write(_TUPLES_BEGIN)
+            for part in _parts(rows if not lines else [row for row in rows if is_tuple(row[0])]):
                 copy.write(part)
+            copy.write(_TUPLES_END)
 
     def _into(self, table: sql.Composable, target: Target) -> sql.Composed:
         columns = _listed([sql.Identifier(column.name) for column in target.columns])

@@ -170,7 +170,7 @@ class ReplicaSink:
         writer = self._destination.writer(target)
         known, record = item.writer_schema, item.record
         marks = ((record.value or b"")[:_FRAME], (record.key or b"")[:_FRAME])
-        return Intake(target, writer, writer.lines(known[1] if known is not None else None), marks)
+        return Intake(target, writer, known[1] if known is not None else None, marks)
 
     def _name_of(self, topic: str) -> Name:
         name = name_of(topic, self._template)

@@ -65,7 +65,7 @@ Raises ValueError for what is left to `RowWriter.row`.
 """
 
 Row: TypeAlias = "bytes | tuple[object, ...]"
-"""A row as its destination wants it: a line of COPY, or the values to bind."""
+"""A row as its destination wants it: a line or tuple of COPY, or the values to bind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,11 @@ class RowWriter(Protocol):
         """Return the row of values in the order of the target's columns; None is null."""
         ...
 
-    def lines(self, schema: AvroSchema | None) -> Lines | None:
-        """Return what makes rows of whole envelopes of that schema, compiled; None where there is no such thing."""
+    def lines(self, schema: AvroSchema | None, *, new: bool) -> Lines | None:
+        """Return what makes rows of whole envelopes of that schema, compiled; None where there is no such thing.
+
+        `new`: of rows that are expected to be inserts, all of them; else of rows to be merged.
+        """
         ...
 
     def bound(self, names: Sequence[str], values: Mapping[str, object]) -> tuple[object, ...]:

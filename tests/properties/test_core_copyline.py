@@ -16,6 +16,7 @@ from tailrace.errors import BadRecord
 from tailrace.event import Column
 from tailrace.schema import DECIMAL, Field, Schema, Value
 from tailrace.testing.deliveries import ID, Deliveries
+from tailrace_replica.copyline import is_tuple
 from tailrace_replica.postgres import PostgresWriter
 from tailrace_replica.target import Target, target_of
 
@@ -81,7 +82,7 @@ def test_lines_are_those_of_python(
     value = data.draw(st.none() | values)
     delivery, target = delivered(folder, schema.as_optional(), value, name)
     writer = PostgresWriter(target)
-    lines = writer.lines(schema_of(delivery))
+    lines = writer.lines(schema_of(delivery), new=True)
     assert lines is not None, "the core knows this kind"
     try:
         expected: bytes | None = writer.row((1, value))
@@ -102,7 +103,12 @@ def test_lines_are_those_of_python(
 @given(st.binary(max_size=60), st.integers(0, 200))
 def test_octets_that_are_no_envelope_are_left_to_python(folder: Path, noise: bytes, cut: int) -> None:
     delivery, target = delivered(folder, Schema("string", optional=True), "some text", "noise")
-    lines = PostgresWriter(target).lines(schema_of(delivery))
+    for new in (True, False):
+        _try_noise(delivery, target, noise, cut, new=new)
+
+
+def _try_noise(delivery: Delivery, target: Target, noise: bytes, cut: int, *, new: bool) -> None:
+    lines = PostgresWriter(target).lines(schema_of(delivery), new=new)
     assert lines is not None
     assert delivery.record.value is not None
     for octets in (b"\0\0\0\0\1" + noise, delivery.record.value[:5] + noise, delivery.record.value[:cut]):
@@ -111,7 +117,7 @@ def test_octets_that_are_no_envelope_are_left_to_python(folder: Path, noise: byt
         except ValueError:
             continue
         assert len(op) == 1
-        assert line is None or line.endswith(b"\n")
+        assert line is None or (line.endswith(b"\n") if new else is_tuple(line))
 
 
 def test_kinds_that_the_core_does_not_know_are_left_to_python(folder: Path) -> None:
@@ -121,4 +127,14 @@ def test_kinds_that_the_core_does_not_know_are_left_to_python(folder: Path) -> N
         ("point", point, {"x": 1.5}),
     ):
         delivery, target = delivered(folder, schema.as_optional(), value, name)  # type: ignore[arg-type]
-        assert PostgresWriter(target).lines(schema_of(delivery)) is None
+        assert PostgresWriter(target).lines(schema_of(delivery), new=True) is None
+        assert PostgresWriter(target).lines(schema_of(delivery), new=False) is None
+
+
+def test_a_table_with_a_column_that_has_no_tuple_has_lines(folder: Path) -> None:
+    schema = Schema("string", f"{DEBEZIUM}ZonedTime", 1, optional=True)
+    delivery, target = delivered(folder, schema, "10:00:00Z", "of_day")
+    lines = PostgresWriter(target).lines(schema_of(delivery), new=False)
+    assert lines is not None
+    assert delivery.record.value is not None
+    assert lines(delivery.record.value, 5) == ("u", b"1\t10:00:00Z\n")

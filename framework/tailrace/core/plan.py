@@ -171,19 +171,22 @@ offsets (numbers of 32 bits), and the columns of its members."""
 
 
 LineForm: TypeAlias = Literal[
-    "integer", "boolean", "float", "double", "bytes", "text", "decimal", "date", "time", "timestamp", "zoned", "plain"
-]
-"""How a column's value stands in a line of COPY; see `copyline.pyx`."""
+    "integer", "boolean", "float", "double", "bytes", "text", "decimal", "date", "time", "timestamp", "zoned", "uuid",
+    "plain",
+]  # fmt: skip
+"""How a column's value stands in COPY; see `linecell.pyx` and `tuplecell.pyx`, which does not have "plain"."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinePlan:
     """How the row after a change becomes a line: the envelope's plan, and at which places `after` and `op` are.
 
-    `forms` has for each column of the row its form, and the scale of a decimal or the units of a second.
+    `forms` has for each column of the row its form, and the scale of a decimal, the units of a second, or the octets of
+    an integer. `binary` asks for tuples.
     """
 
     envelope: ReadPlan
     after: int
     op: int
     forms: tuple[tuple[LineForm, int], ...]
+    binary: bool = False
