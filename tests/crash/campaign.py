@@ -198,6 +198,7 @@ class Campaign:
             if wrong := history.contradictions():
                 raise AssertionError(f"the harness is wrong about {table.name}: {wrong[:3]}")
             self._judge_table(worker, topics, history)
+        self._ask_others(topics, side)
         if self._follower is not None:
             self._outcome.problems += self._follower.problems(topics)
             self._outcome.figures["records_followed"] = sum(map(len, self._follower.shown.values()))
@@ -214,14 +215,21 @@ class Campaign:
             self._outcome.verdict.merge(check_table(history, *(told or [iter(())])))
         except ValueError as error:
             self._outcome.problems.append(str(error))
-        for partition in partitions:
-            ours = topics.told(topics.topic(table), partition)
-            others = topics.told_to_others(topics.topic(table), partition, until=ours.records)
-            if ours != others:
-                self._outcome.problems.append(f"{table.name}: our reader told {ours}, another one {others}")
         # On a slow machine a table may never have been written to; then there is no topic, which is no fault.
         if partitions and (tailed := tail_differs(worker, topics, topics.topic(table))):
             self._outcome.problems.append(tailed)
+
+    def _ask_others(self, topics: Topics, side: Side) -> None:
+        ours = {
+            (topics.topic(table), partition): topics.told(topics.topic(table), partition)
+            for table in side.tables for partition in topics.partitions(table)
+        }  # fmt: skip
+        others = topics.told_to_others({place: told.records for place, told in ours.items()})
+        for (topic, partition), told in ours.items():
+            if told != others[topic, partition]:
+                self._outcome.problems.append(
+                    f"{topic}-{partition}: our reader told {told}, another one {others[topic, partition]}"
+                )
 
 
 def tail_differs(worker: Worker, topics: Topics, topic: str, *, records: int = 50) -> str:

@@ -49,8 +49,8 @@ class Place(Protocol):
         """Return the log for the harness's own readers."""
         ...
 
-    def read_by_others(self, topic: str, partition: int) -> Iterator[Bytes]:
-        """Yield the records of a partition as somebody else's code reads them."""
+    def read_by_others(self, places: Sequence[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], Iterator[Bytes]]]:
+        """Yield partitions, in this order, with their records as somebody else's code reads them."""
         ...
 
     def blows(self) -> Sequence[str]:
@@ -90,8 +90,9 @@ class FolderPlace:
     def log(self) -> LogBackend:
         return BundledLog.at(self.path)
 
-    def read_by_others(self, topic: str, partition: int) -> Iterator[Bytes]:
-        return segment_records(self.path / "topics" / f"{topic}-{partition}")
+    def read_by_others(self, places: Sequence[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], Iterator[Bytes]]]:
+        for topic, partition in places:
+            yield (topic, partition), segment_records(self.path / "topics" / f"{topic}-{partition}")
 
     def blows(self) -> Sequence[str]:
         return ()
@@ -150,15 +151,18 @@ class KafkaPlace:
         servers = self.cluster.internal_servers
         return KafkaLog(KafkaLogConfig.model_validate({"bootstrap_servers": servers, **self._fixed()}))
 
-    def read_by_others(self, topic: str, partition: int) -> Iterator[Bytes]:
+    def read_by_others(self, places: Sequence[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], Iterator[Bytes]]]:
         """Yield what Java's consumer reads, which was told to read committed records only."""
         command = self._programs.java(str(READER), "-XX:TieredStopAtLevel=1")
-        arguments = [self.cluster.internal_servers, topic, str(partition)]
+        arguments = [self.cluster.internal_servers, *(word for place in places for word in map(str, place))]
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stderr
+        told: dict[tuple[str, int], list[Bytes]] = {place: [] for place in places}
         for line in done.stdout.splitlines():
-            offset, key, value = line.split(" ")
-            yield int(offset), _octets(key), _octets(value)
+            topic, partition, offset, key, value = line.split(" ")
+            told[topic, int(partition)].append((int(offset), _octets(key), _octets(value)))
+        for place, records in told.items():
+            yield place, iter(records)
 
     def blows(self) -> Sequence[str]:
         at_brokers = "kill_broker", "cut_brokers", "refuse_brokers", "deaf_brokers", "hold_broker", "lose_one_broker"

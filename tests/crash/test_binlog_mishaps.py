@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 from pymysql.err import OperationalError
 
-from crash.user import MakeWorker, ids, run_to_the_end, stopped, tailrace, told, wait_for
+from crash.user import MakeWorker, ids, ids_so_far, run_to_the_end, stopped, tailrace, wait_for
 from crash.worker import CONNECTOR, Worker
 from servers.mysql import MysqlDatabase
 from servers.mysql_programs import USER
@@ -85,14 +85,14 @@ def test_connections_that_are_killed_while_much_is_under_way_lose_and_repeat_not
 ) -> None:
     worker = worker_on(make_worker, shop)
     worker.start()
-    wait_for(lambda: len(_ids(worker)) == 2, worker)
+    wait_for(lambda: len(ids_so_far(worker)) == 2, worker)
     for first in (10, 1010, 2010):
         shop.execute(many(first, first + 1000))
         for (connection,) in shop.execute(f"SELECT id FROM information_schema.processlist WHERE user = '{USER}'"):
             with suppress(OperationalError):  # it went by itself
                 shop.execute(f"KILL {connection}")
     shop.execute("INSERT INTO orders VALUES (20000, 'after')")
-    wait_for(lambda: _ids(worker)[-1:] == [20_000], worker)
+    wait_for(lambda: ids_so_far(worker)[-1:] == [20_000], worker)
     assert ids(worker) == [1, 2, *range(10, 3010), 20_000]
     assert _task(worker)["state"] == "RUNNING"
     assert _task(worker)["restarts"] != 0
@@ -105,13 +105,13 @@ def test_a_full_disk_stops_the_task_until_there_is_space(
     resize_disk(4)
     worker = worker_on(make_worker, shop)
     worker.start()
-    wait_for(lambda: len(_ids(worker)) == 2, worker)
+    wait_for(lambda: len(ids_so_far(worker)) == 2, worker)
     shop.execute(many(3, 3003))
     wait_for(lambda: "disk" in worker.last_words(100) and "full" in worker.last_words(100), worker)
     assert worker.running
     assert ids(worker) == list(range(1, len(ids(worker)) + 1))
     resize_disk(200)
-    wait_for(lambda: len(told(worker)) == 3002, worker)
+    wait_for(lambda: len(ids_so_far(worker)) == 3002, worker)
     assert ids(worker) == list(range(1, 3003))
     assert worker.stop() == 0
 
@@ -119,15 +119,15 @@ def test_a_full_disk_stops_the_task_until_there_is_space(
 def test_a_server_that_is_away_is_waited_for(binlog_server: MysqlServer, make_worker: MakeWorker) -> None:
     worker = _on(binlog_server, make_worker)
     worker.start()
-    wait_for(lambda: len(_ids(worker)) == 1, worker)
+    wait_for(lambda: len(ids_so_far(worker)) == 1, worker)
     binlog_server.kill()
-    wait_for(lambda: _task(worker)["state"] == "RESTARTING", worker)
+    wait_for(lambda: worker.states() == {"RESTARTING"}, worker)
     error = _task(worker)["error"]
     assert isinstance(error, dict)
     assert error["message"]
     binlog_server.start()
     binlog_server.execute("INSERT INTO d.orders VALUES (2, 'b')")
-    wait_for(lambda: len(_ids(worker)) == 2, worker)
+    wait_for(lambda: len(ids_so_far(worker)) == 2, worker)
     assert worker.stop() == 0
 
 
@@ -199,12 +199,6 @@ def reset(worker: Worker) -> None:
 def _task(worker: Worker) -> dict[str, object]:
     (task,) = json.loads(tailrace("status", str(worker.config), "--json").stdout)["tasks"]
     return dict(task)
-
-
-def _ids(worker: Worker) -> list[int]:
-    """Return what was told so far, nothing as long as there is no topic."""
-    segments = worker.log_path / "topics" / f"{CONNECTOR}.{worker.tables[0]}-0"
-    return ids(worker) if segments.exists() else []
 
 
 def many(first: int, end: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crash.user import MakeWorker, ids, run_to_the_end, tail, tailrace, told, topic, wait_for
+from crash.user import MakeWorker, ids, ids_so_far, run_to_the_end, tail, tailrace, topic, wait_for
 from crash.worker import CONNECTOR, TAILRACE, Worker
 from servers.postgres import StartPostgres, drop_slots
 from tailrace.demo.postgres import PostgresServer
@@ -37,7 +37,7 @@ def test_tail_shows_changes_while_the_worker_writes(server: PostgresServer, make
     worker = make_worker(server.dsn())
     insert(server, 1, 3)
     worker.start()
-    wait_for(lambda: (worker.log_path / SEGMENT).exists() and len(told(worker)) == 3, worker)
+    wait_for(lambda: len(ids_so_far(worker)) == 3, worker)
     command = [str(TAILRACE), "tail", topic(worker), "--config", str(worker.config), "--from", "3", "--follow"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as follower:
         assert follower.stdout is not None
@@ -87,13 +87,13 @@ def test_a_full_disk_stops_the_task_until_there_is_space(
     worker = make_worker(server.dsn())
     insert(server, 1, 100)
     worker.start()
-    wait_for(lambda: (worker.log_path / SEGMENT).exists() and len(told(worker)) == 100, worker)
+    wait_for(lambda: len(ids_so_far(worker)) == 100, worker)
     insert(server, 101, 1100, size=20_000)
     wait_for(lambda: "disk" in worker.last_words(100) and "full" in worker.last_words(100), worker)
     assert worker.running
     assert ids(worker) == list(range(1, len(ids(worker)) + 1))
     resize_disk(200)
-    wait_for(lambda: len(told(worker)) == 1100, worker)
+    wait_for(lambda: len(ids_so_far(worker)) == 1100, worker)
     assert ids(worker) == list(range(1, 1101))
     assert worker.stop() == 0
 
@@ -159,12 +159,13 @@ def test_a_database_that_is_away_is_waited_for(server: PostgresServer, make_work
     worker = make_worker(server.dsn())
     insert(server, 1, 3)
     worker.start()
-    wait_for(lambda: (worker.log_path / SEGMENT).exists() and len(told(worker)) == 3, worker)
+    wait_for(lambda: len(ids_so_far(worker)) == 3, worker)
     server.stop()
-    wait_for(lambda: (task := _task(worker))["state"] == "RESTARTING" and task["error"]["message"], worker)
+    wait_for(lambda: worker.states() == {"RESTARTING"}, worker)
+    assert _task(worker)["error"]["message"]
     server.start()
     insert(server, 4, 5)
-    wait_for(lambda: len(told(worker)) == 5, worker)
+    wait_for(lambda: len(ids_so_far(worker)) == 5, worker)
     assert ids(worker) == [1, 2, 3, 4, 5]
     assert worker.stop() == 0
 

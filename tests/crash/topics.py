@@ -57,9 +57,10 @@ class Topics:
         """Read a partition with the log's reader."""
         return digest((record.offset, record.key, record.value) for record in self.log.records(topic, partition, 0))
 
-    def told_to_others(self, topic: str, partition: int, *, until: int) -> Told:
-        """Read the first `until` records of a partition with somebody else's code."""
-        return digest(islice(self._place.read_by_others(topic, partition), until))
+    def told_to_others(self, until: Mapping[tuple[str, int], int]) -> Mapping[tuple[str, int], Told]:
+        """Read the first `until` records of partitions with somebody else's code."""
+        read = self._place.read_by_others(list(until))
+        return {place: digest(islice(records, until[place])) for place, records in read}
 
     def _event(self, table: CrashTable, record: StoredRecord) -> TopicEvent:
         key = _mapping(self._decoder.value(record.key))

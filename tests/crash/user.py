@@ -6,9 +6,11 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from crash.worker import CONNECTOR, TAILRACE, Worker
+from tailrace.codec.decoder import Decoder
+from tailrace.log.store.backend import BundledLog
 
 MakeWorker = Callable[..., Worker]
 """`(url, table="public.orders", **options)` makes a worker on one table; it is gone after the test."""
@@ -35,6 +37,16 @@ def told(worker: Worker) -> list[dict[str, Any]]:
 
 def ids(worker: Worker) -> list[int]:
     return [line["key"]["id"] for line in told(worker)]
+
+
+def ids_so_far(worker: Worker) -> list[int]:
+    """Return what `ids` would, none as long as there is no topic; to be asked in a loop, in which a command is slow."""
+    log = BundledLog.at(worker.log_path)
+    if not any(info.topic == topic(worker) for info in log.partitions()):
+        return []
+    decoder = Decoder(log.registry())
+    keys = (decoder.value(record.key) for record in log.records(topic(worker), 0, 0))
+    return [cast("Any", key)["id"] for key in keys]
 
 
 def run_to_the_end(worker: Worker) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -14,6 +13,11 @@ from pathlib import Path
 
 import psutil
 import yaml
+
+from tailrace.config.settings import load_settings
+from tailrace.runtime.build import worker_folder
+from tailrace.runtime.lock import worker_holding
+from tailrace.runtime.state import read_state, state_file
 
 TAILRACE = Path(sys.executable).parent / "tailrace"
 
@@ -109,11 +113,10 @@ class Worker:
             time.sleep(0.2)
 
     def states(self) -> set[str]:
-        """Return the states of the tasks as `tailrace status` tells them; none while no worker runs."""
-        command = [str(TAILRACE), "status", str(self.config), "--json"]
-        done = subprocess.run(command, capture_output=True, check=True, timeout=120)
-        status = json.loads(done.stdout)
-        return {task["state"] for task in status["tasks"]} if status["running"] else set()
+        """Return the states of the tasks as the worker last wrote them; none while no worker runs."""
+        folder = worker_folder(load_settings(self.config, only_log=True))
+        state = read_state(state_file(folder))
+        return {task.state for task in state.tasks} if state and worker_holding(folder) is not None else set()
 
     def kill(self, *, with_tasks: bool) -> None:
         """Kill the worker with signal 9, and its tasks too, or leave these to notice by themselves."""
