@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
+from typer.testing import CliRunner
 
 from crash.chaos import Chaos, Plan
 from crash.dialect import Dialect
@@ -22,10 +23,11 @@ from crash.side import Side
 from crash.tables import SCHEMA
 from crash.topics import Topics, committed
 from crash.verify import Verdict, check_table
-from crash.worker import CONNECTOR, TAILRACE, Worker
+from crash.worker import CONNECTOR, Worker
 from crash.workload import Pace, Workload
 from servers.kafka_programs import Programs
 from servers.proxy import TcpProxy
+from tailrace.cli.main import app
 from tailrace.errors import Retriable
 from tailrace.log.backend import LogBackend
 
@@ -234,10 +236,8 @@ class Campaign:
 
 def tail_differs(worker: Worker, topics: Topics, topic: str, *, records: int = 50) -> str:
     """Compare the first records of `tailrace tail` with those of the log's reader; return how they differ."""
-    done = subprocess.run(
-        [str(TAILRACE), "tail", topic, "--config", str(worker.config), "--from", "earliest", "--max", str(records)],
-        capture_output=True, check=False, timeout=240,
-    )  # fmt: skip
+    arguments = ["tail", topic, "--config", str(worker.config), "--from", "earliest", "--max", str(records)]
+    done = CliRunner().invoke(app, arguments)
     lines: Iterator[dict[str, object]] = map(json.loads, done.stdout.splitlines())
     told = [(line["topic"], line["partition"], line["offset"], line["value"] is None) for line in lines]
     tailed = [line for line in told if line[1] == 0]
@@ -245,4 +245,5 @@ def tail_differs(worker: Worker, topics: Topics, topic: str, *, records: int = 5
         (record.topic, record.partition, record.offset, record.value is None)
         for record, _ in zip(topics.log.records(topic, 0, 0), tailed, strict=False)
     ]
-    return "" if told and tailed == stored else f"tail of {topic}: {done.stderr.decode()[-500:]}"
+    well = done.exit_code == 0 and told and tailed == stored
+    return "" if well else f"tail of {topic}: {done.exception!r}: {done.stderr[-500:]}"
