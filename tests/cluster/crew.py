@@ -69,7 +69,7 @@ class Member:
         """Whether it ended without having been asked to."""
         return self._process is not None and self._process.poll() is not None
 
-    def stop(self, *, timeout: float = 60.0) -> int:
+    def stop(self, *, timeout: float = 120.0) -> int:
         """Ask it to end in order; return its exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
@@ -220,7 +220,7 @@ class Crew:
         self.wait(shared, "the tasks are shared out", timeout=timeout)
         return found
 
-    def wait_flowing(self, *tasks: str, timeout: float = 90.0) -> None:
+    def wait_flowing(self, *tasks: str, timeout: float = 120.0) -> None:
         """Wait until each of the sources tells a change that was made after the call."""
         marks = {task: self.writer.turns(task) for task in tasks or self.origins}
 

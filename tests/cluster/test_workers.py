@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from cluster.crew import SESSION, Crew
+from cluster.crew import Crew
 from cluster.origin import PostgresOrigin
 from servers.kafka_broker import KafkaCluster
 from servers.postgres import Servers, drop_slots
@@ -79,7 +78,7 @@ def test_a_worker_that_is_held_still_is_replaced_and_writes_no_more(start_crew: 
     crew.wait_flowing(task)
 
     held.go_on()
-    crew.wait(lambda: "lost" in held.said() or "out of the group" in held.said(), "it notices", timeout=60.0)
+    crew.wait(lambda: "lost" in held.said() or "out of the group" in held.said(), "it notices", timeout=120.0)
     crew.wait_shared()
 
     crew.members[0].crash()  # and one whose machine loses its power, keeper and all
@@ -97,11 +96,13 @@ def test_a_worker_that_is_cut_off_from_kafka_stops_its_tasks_before_others_have_
     (task,) = (task for task, owner in crew.wait_shared().items() if owner == cut.pid)
     keeper_and_task = len(cut.processes())
     proxy.go_deaf()
-    started = time.monotonic()
-    crew.wait(lambda: len(cut.processes()) < keeper_and_task, "its task ends", timeout=60.0)
-    ended = time.monotonic()
-    crew.wait(lambda: crew.owners().get(task, cut.pid) != cut.pid, "it moves", timeout=60.0)
-    assert ended - started < SESSION + 40.0
+
+    def has_moved() -> bool:
+        moved = crew.owners().get(task, cut.pid) != cut.pid  # first: what had ended by then has ended now
+        assert not moved or len(cut.processes()) < keeper_and_task, "another has its task, which goes on"
+        return moved
+
+    crew.wait(has_moved, "it moves", timeout=120.0)
     crew.wait_flowing(task)
 
     proxy.resume()

@@ -90,7 +90,7 @@ class Chaos:
 
     def _wait_for_burials(self) -> None:
         """Wait until the worker has noticed its killed tasks: one that it finds dead at a stop did not drain."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while self._killed.intersection(self.worker.task_pids()) and time.monotonic() < deadline:
             time.sleep(0.02)
 

@@ -105,7 +105,7 @@ def test_a_wrong_password_ends_the_worker_with_the_mend(start_postgres: StartPos
     insert(server, 1, 5)
     worker = make_worker(server.dsn(password="wrong-one"))
     worker.start()
-    assert worker.wait(timeout=60) == 3
+    assert worker.wait(timeout=120) == 3
     words = worker.last_words()
     assert "password authentication failed" in words
     assert "wrong-one" not in words
@@ -128,7 +128,7 @@ def test_a_server_without_logical_wal_is_told_how_to_have_it(
     insert(server, 1, 5)
     worker = make_worker(server.dsn())
     worker.start()
-    assert worker.wait(timeout=60) == 3
+    assert worker.wait(timeout=120) == 3
     assert "wal_level" in worker.last_words()
     assert "logical" in worker.last_words()
     check = tailrace("check", str(worker.config))
@@ -194,7 +194,7 @@ def test_a_slot_that_is_gone_is_told_with_the_choices(server: PostgresServer, ma
         drop_slots(connection, "postgres")
     insert(server, 4, 5)
     worker.start()
-    assert worker.wait(timeout=60) == 3
+    assert worker.wait(timeout=120) == 3
     assert "offsets reset" in worker.last_words()
     done = tailrace("offsets", "reset", str(worker.config), "--connector", CONNECTOR)
     assert done.returncode == 0, done.stderr

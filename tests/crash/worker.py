@@ -127,7 +127,7 @@ class Worker:
         for pid in pids:
             send_signal(pid, signal.SIGKILL)
 
-    def stop(self, *, timeout: float = 60.0) -> int:
+    def stop(self, *, timeout: float = 120.0) -> int:
         """Ask the worker to drain and end; return its exit code. Raises `TimeoutExpired`, and kills it then."""
         assert self._process is not None
         if self._process.poll() is None:

@@ -79,7 +79,7 @@ def settings_of(database: Database, **more: object) -> PostgresConfig:
 def told_from(config: PostgresConfig, offset: Mapping[str, Json], count: int) -> list[tuple[str, int]]:
     """Return op and key of the `count` changes that follow `offset`, and of what comes behind them, if anything."""
     source = PostgresSource("shop", config)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     position = source.take_over(offset)
     found: list[tuple[str, int]] = []
     while True:
@@ -136,7 +136,7 @@ def test_every_place_to_stop_at(postgres: Database) -> None:
 
 
 def wait_until_idle(database: Database) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while database.execute("SELECT active FROM pg_replication_slots WHERE slot_name = 'debezium'")[0][0]:
         assert time.monotonic() < deadline
         time.sleep(0.05)

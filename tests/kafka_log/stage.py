@@ -41,7 +41,7 @@ def messages(cluster: KafkaCluster, topic: str, count: int, *, isolation: str = 
     consumer = Consumer(settings)
     consumer.assign([TopicPartition(topic, 0, 0)])
     found: list[Message] = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(found) < count and time.monotonic() < deadline:
         found += [message for message in consumer.consume(count - len(found), 0.2) if message.error() is None]
     consumer.close()
@@ -50,7 +50,7 @@ def messages(cluster: KafkaCluster, topic: str, count: int, *, isolation: str = 
 
 def positions(log: KafkaLog, count: int) -> dict[str, Position | None]:
     """Return the positions of all tasks, once there are `count`: brokers show a commit a little later."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(found := dict(log.positions())) < count and time.monotonic() < deadline:
         time.sleep(0.02)
     return found
@@ -58,7 +58,7 @@ def positions(log: KafkaLog, count: int) -> dict[str, Position | None]:
 
 def stored(log: KafkaLog, count: int, topic: str = TOPIC) -> list[bytes | None]:
     """Return the values of all committed records, once there are `count`."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         places = [info for info in log.partitions() if info.topic == topic]
         values = [found.value for info in places for found in log.records(topic, info.partition, 0)]

@@ -53,7 +53,7 @@ def config(kafka: KafkaCluster, tmp_path: Path) -> Path:
 @pytest.mark.kafka
 def test_the_commands_tell_what_is_in_kafka(config: Path, run: Run) -> None:
     # The marker of the transaction takes an offset, too. Brokers write it to each partition a little after the commit.
-    ends, deadline = [(0, 0, 4), (1, 0, 2)], time.monotonic() + 60
+    ends, deadline = [(0, 0, 4), (1, 0, 2)], time.monotonic() + 120
     while True:
         topics = [told for told in json.loads(run("topics", config, "--json")) if told["topic"] == TOPIC]
         found = [(each["partition"], each["first_offset"], each["next_offset"]) for each in topics]

@@ -57,7 +57,7 @@ def test_what_follows_a_position_is_counted_without_a_reader_and_without_waiting
     log = log_of_ten(kafka)
     position = {f"{TOPIC}-0": 4, "other-0": 7}
     assert log.backlog(["shop.*"], position) is None, "nobody has answered yet"
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 120
     while (found := log.backlog(["shop.*"], position)) is None or found.records != 7:  # 6 records, and their marker
         assert time.monotonic() < deadline, found
         time.sleep(0.05)
@@ -73,8 +73,9 @@ def test_offsets_that_retention_took_are_told(kafka: KafkaCluster) -> None:
         assert deletion.result().low_watermark == 5
     with closing(log.reader([TOPIC])) as reader:
         reader.open({f"{TOPIC}-0": 2})
+        deadline = time.monotonic() + 120
         with pytest.raises(OffsetsGone) as caught:
-            for _ in range(50):
+            while time.monotonic() < deadline:
                 reader.poll(0.2)
     assert (caught.value.offset, caught.value.first_available) == (2, 5)
 

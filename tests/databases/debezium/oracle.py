@@ -183,7 +183,7 @@ class Debezium:
         self._output.close()
         self._folder.cleanup()
 
-    def wait(self, until: Callable[[DebeziumRun], bool], *, timeout: float = 90) -> DebeziumRun:
+    def wait(self, until: Callable[[DebeziumRun], bool], *, timeout: float = 150) -> DebeziumRun:
         """Wait until `until` holds of what came out; fails with the engine's last log lines where it does not."""
         deadline = time.monotonic() + timeout
         while not until(self.run):
