@@ -13,7 +13,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import BadStatusLine, HTTPException
 from typing import Any, cast
 
 import orjson
@@ -140,6 +140,9 @@ class Lane:
             if isinstance(reached, ssl.SSLCertVerificationError):
                 hint = "name the authority that signed the certificate with ca:, or use a host name that it is made for"
                 return Fatal(f"connect to {self.host}: {reached.verify_message}", hint=hint)
+            if isinstance(reached, BadStatusLine) and self.host.startswith("http:"):
+                hint = f"{_AWAY}; if the cluster speaks TLS, its url begins with https:"
+                return Retriable(f"reach {self.host}: {_told(error)}", hint=hint, patient=True)
             reached = reached.__cause__ or reached.__context__
         return Retriable(f"reach {self.host}: {_told(error)}", hint=_AWAY, patient=True)
 

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from tailrace.errors import Retriable
 from tailrace_search.access import AccessConfig
 from tailrace_search.client import Client
 
@@ -40,5 +41,25 @@ def test_a_request_and_its_answer_may_take_longer_than_a_connection_to_be_made(m
         server.start()
         client = Client(AccessConfig(type="opensearch", topics=["*"], urls=[url]))
         assert client.lines("/_bulk", b"x" * SIZE).status == 200
+        client.close()
+        server.join(60)
+
+
+def hang_up(listener: socket.socket) -> None:
+    """Take what is no TLS, and say nothing."""
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(1024)
+
+
+def test_a_cluster_that_hangs_up_may_speak_tls() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server = threading.Thread(target=hang_up, args=(listener,), daemon=True)
+        server.start()
+        client = Client(AccessConfig(type="opensearch", topics=["*"], urls=[url]))
+        with pytest.raises(Retriable, match="closed connection without response") as caught:
+            client.lines("/_bulk", b"{}")
+        assert "https:" in caught.value.hint
         client.close()
         server.join(60)
