@@ -159,8 +159,12 @@ def test_tasks_of_a_sink_share_partitions_and_lose_nothing_when_killed_or_change
         shop.kill_one("lake", "lake-1", "lake-2")
         shop.fill(150)
     shop.wait_loaded()
-    counts = [shop.tasks()[name].details["partitions"] for name in ("copy", "copy-1", "copy-2")]
-    assert counts == [2, 2, 2], "each has a third of the partitions"
+
+    def shared_evenly() -> bool:
+        tasks = [task for name in ("copy", "copy-1", "copy-2") if (task := shop.tasks().get(name)) is not None]
+        return [task.details.get("partitions") for task in tasks] == [2, 2, 2]
+
+    shop.wait(shared_evenly, "each has a third of the partitions")
     shop.check()
 
     shop.worker.kill(with_tasks=False)  # its tasks may still be at work when the next worker shares out
