@@ -36,25 +36,9 @@ def importing() -> Iterator[None]:
     """Let the block import without the garbage collector: it finds nothing there, and takes a fifth of the time."""
     gc.disable()
     try:
-        _import_structlog()
         yield
     finally:
         gc.enable()
-
-
-def _import_structlog() -> None:
-    """Import it without rich, which it takes wherever it finds it, to draw tracebacks: a seventh of the time.
-
-    Our logs tell tracebacks as text. Whoever wants rich afterwards has it.
-    """
-    if "rich" in sys.modules:
-        return
-    # Source: "The import system" in Python's reference: a module that is None there is not found.
-    sys.modules["rich"] = None  # type: ignore[assignment]
-    try:
-        import structlog  # noqa: F401 - that it is loaded is all
-    finally:
-        del sys.modules["rich"]
 
 
 def start_process(module: str, descriptors: Sequence[int] = ()) -> Process:
