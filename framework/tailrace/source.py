@@ -146,7 +146,7 @@ class Finding:
 
 @runtime_checkable
 class Checking(Protocol):
-    """A source or sink that can check its server's settings, grants and tables before it is run."""
+    """A source, sink or log that can check its server's settings, grants and tables before it is run."""
 
     def check(self) -> Sequence[Finding]:
         """Connect, look, disconnect; nothing is changed. Faults are returned, and all of them, rather than raised."""

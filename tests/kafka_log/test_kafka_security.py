@@ -108,6 +108,9 @@ def test_who_is_not_let_in_is_told_why(guarded: KafkaCluster, folder: Path, chan
     with pytest.raises(Fatal) as caught, writing(make_log(guarded, security=security)):
         pass
     assert hint in caught.value.hint
+    [fault] = make_log(guarded, security=security).check()
+    assert not fault.ok
+    assert hint in fault.mend
 
 
 def test_what_a_user_may_not_do_is_named(guarded: KafkaCluster, folder: Path) -> None:

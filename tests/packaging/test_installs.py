@@ -166,5 +166,6 @@ def test_pip_install(environment: Environment, builder: Environment, source: Pat
 
 def test_pip_install_editable(tmp_path: Path) -> None:
     told = json.loads(distribution("tailrace").read_text("direct_url.json") or "{}")
-    assert told == {"dir_info": {"editable": True}, "url": ROOT.as_uri()}, "make venv installs it"
-    assert works(tmp_path, Path(sysconfig.get_path("scripts"))) == ROOT / "framework" / "tailrace" / "__init__.py"
+    assert told == {"dir_info": {"editable": True}, "url": ROOT.resolve().as_uri()}, "make venv installs it"
+    imported = works(tmp_path, Path(sysconfig.get_path("scripts")))
+    assert imported.samefile(ROOT / "framework" / "tailrace" / "__init__.py")

@@ -21,7 +21,7 @@ def check(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Validate the config file, then connect and check what each source needs; print how to mend each fault.
+    """Validate the config file, then connect and check what log, sources and sinks need; print how to mend each fault.
 
     \b
     tailrace check shop.yaml
@@ -29,12 +29,15 @@ def check(
     from tailrace.cli.output import emit, emit_json, quiet_logs
     from tailrace.config.settings import load_settings
     from tailrace.runtime.build import plan_worker
-    from tailrace.runtime.inspection import inspect_log, inspect_task
+    from tailrace.runtime.inspection import inspect_log, inspect_task, inspect_topics
 
     quiet_logs()
     plan = plan_worker(load_settings(config), only=connector or ())
     firsts = [spec for spec in plan.tasks if spec.share.number == 0]
-    found = {"log": inspect_log(plan.tasks[0]), **{spec.block_name: inspect_task(spec) for spec in firsts}}
+    found = {"log": inspect_log(plan.tasks[0])}
+    answers = all(finding.ok for finding in found["log"])
+    for spec in firsts:
+        found[spec.block_name] = [*inspect_task(spec), *(inspect_topics(spec) if answers else [])]
     if as_json:
         told = [(name, finding) for name, findings in found.items() for finding in findings]
         emit_json([{"connector": name, **dataclasses.asdict(finding)} for name, finding in told])

@@ -302,6 +302,8 @@ def test_check_prints_faults_with_their_mend(
     assert code == 0
     assert out.splitlines()[0] == f"ok     {config}: 2 to run"
     assert f"ok     shop: file {file}" in out
+    assert "ok     log: log folder " in out
+    assert "no topic fits" not in out
     told = json.loads(run("check", config, "--json", "--connector", "shop")[1])
     assert {"connector": "shop", "ok": True, "what": f"file {file}", "mend": ""} in told
 

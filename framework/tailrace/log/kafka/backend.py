@@ -14,6 +14,7 @@ from tailrace.log.backend import Backlog, PartitionInfo, Start, StoredRecord
 from tailrace.log.kafka.client import PATIENCE, Clients
 from tailrace.log.kafka.ends import DistantEnds
 from tailrace.log.kafka.fault import code_of
+from tailrace.log.kafka.findings import findings
 from tailrace.log.kafka.offsets import OffsetKey, OffsetsTopic, offset_of, position_of
 from tailrace.log.kafka.reader import KafkaReader, Subscription, stored
 from tailrace.log.kafka.seat import KafkaSeat, task_topic, workers_topic
@@ -26,7 +27,7 @@ from tailrace.log.seat import Seat, Terms
 from tailrace.log.share import ALL, Share
 from tailrace.position import Position
 from tailrace.sink import Sink
-from tailrace.source import Source
+from tailrace.source import Finding, Source
 
 
 class KafkaLog:
@@ -154,6 +155,10 @@ class KafkaLog:
             raise self._clients.complaints.explain(error, f"set the position of {task}", name=task) from error
         if producer.flush(PATIENCE):
             raise Retriable(f"set the position of {task}: kafka does not answer", patient=True)
+
+    def check(self) -> Sequence[Finding]:
+        """Look whether the cluster and its registry answer, and can keep what they are given."""
+        return list(findings(self._clients, self._topics, self.registry()))
 
     def seat(self, terms: Terms) -> Seat:
         """Return a seat in a group of workers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ from tailrace.log.store.timestamps import offset_at
 from tailrace.log.store.writer import BundledWriter
 from tailrace.position import Position
 from tailrace.sink import Sink
-from tailrace.source import Source
+from tailrace.source import Finding, Source
 
 
 class BundledLog:
@@ -43,6 +44,15 @@ class BundledLog:
     def at(cls, path: Path) -> BundledLog:
         """Return the log in a folder, with default settings: enough for reading."""
         return cls(BundledLogConfig(path=path))
+
+    def check(self) -> Sequence[Finding]:
+        """Look whether the folder can be written to."""
+        path = self.config.path
+        existing = next(folder for folder in (path, *path.parents) if folder.exists())
+        if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+            return [Finding(ok=True, what=f"log folder {path} can be written to")]
+        mend = f"give this user the right to write to {existing}"
+        return [Finding(ok=False, what=f"log folder {path} cannot be written to", mend=mend)]
 
     def writer(self, prefix: str = "") -> Sink[Record]:  # noqa: ARG002 - positions are kept by task alone
         """Return a sink that commits records and position together."""
