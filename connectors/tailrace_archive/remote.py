@@ -22,6 +22,8 @@ _DRIVERS = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs",
     "webhdfs": "requests",
 }  # fmt: skip
+_READ_TIMEOUT = 60
+"""Seconds. s3fs counts them from the begin of an upload to its answer, and gives up after 15: a slow line's 600 kB."""
 _JAVA = ("libjvm", "libhdfs")
 """What the driver of hdfs:// loads."""
 _RENAMING = frozenset({"hdfs", "webhdfs", "webHDFS", "arrow_hdfs", "viewfs"})
@@ -52,7 +54,7 @@ class RemoteStore:
         try:
             import fsspec
 
-            found: tuple[Any, str] = fsspec.core.url_to_fs(self._url, **{"use_listings_cache": False, **self._options})
+            found: tuple[Any, str] = fsspec.core.url_to_fs(self._url, **self._settings())
         except (ImportError, ValueError) as error:
             driver = _DRIVERS.get(self._url.partition(":")[0], "fsspec")
             raise ConfigError(f"open the archive {self._url}: {error}", hint=f"pip install {driver}") from error
@@ -62,6 +64,13 @@ class RemoteStore:
             hint = "set path: webhdfs://<host of the name node>:9870/…, which needs no Java on this machine"
             raise ConfigError(f"open the archive {self._url}: {error}", hint=hint) from error
         return found
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the driver's settings: ours, where there are none of the user."""
+        settings: dict[str, Any] = {"use_listings_cache": False, **self._options}
+        if _DRIVERS.get(self._url.partition(":")[0]) == "s3fs":
+            settings["config_kwargs"] = {"read_timeout": _READ_TIMEOUT, **settings.get("config_kwargs", {})}
+        return settings
 
     @property
     def _renames(self) -> bool:

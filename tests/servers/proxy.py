@@ -21,7 +21,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 CHUNK = 256 * 1024
 BREATH = 0.02
-"""Seconds between two pieces while slow."""
+"""Seconds that a piece takes while slow."""
+ARREARS = 1.0
+"""Seconds of which a slow line makes good what it did not get to: a busy machine does not make it slower."""
 
 RESET = struct.pack("ii", 1, 0)
 
@@ -33,6 +35,7 @@ class Link:
         self.peers = {client: server, server: client}
         self.waiting: dict[socket.socket, bytes] = {client: b"", server: b""}
         self.ended: set[socket.socket] = set()
+        self.taken = 0
 
     def interest(self, sock: socket.socket) -> int:
         """What to wait for on `sock`: read only while its peer has taken what it was sent."""
@@ -52,6 +55,7 @@ class Link:
 
     def _read(self, sock: socket.socket, most: int) -> None:
         data = sock.recv(most)
+        self.taken += len(data)
         peer = self.peers[sock]
         if data:
             self.waiting[peer] = data
@@ -78,6 +82,7 @@ class TcpProxy:
         self._listener: socket.socket | None = None
         self._deaf = False
         self._most = CHUNK
+        self._free_at = 0.0
         self._stopped = False
         self._wake, self._woken = socket.socketpair()
         self._commands: list[tuple[Callable[[], None], threading.Event]] = []
@@ -171,15 +176,21 @@ class TcpProxy:
 
     def _pump(self, sock: socket.socket, mask: int) -> None:
         link = self._links[sock]
+        before = link.taken
         goes_on = link.pump(sock, mask, self._most)
-        if self._most < CHUNK and mask & selectors.EVENT_READ:
-            time.sleep(BREATH)
+        if self._most < CHUNK:
+            self._pace(link.taken - before)
         for end in link.peers:
             if goes_on:
                 self._watch(end)
             else:
                 self._forget(end)
                 end.close()
+
+    def _pace(self, taken: int) -> None:
+        now = time.monotonic()
+        self._free_at = max(self._free_at, now - ARREARS) + BREATH * taken / self._most
+        time.sleep(max(0.0, self._free_at - now))
 
     def _watch(self, sock: socket.socket) -> None:
         wanted = 0 if self._deaf else self._links[sock].interest(sock)
@@ -224,6 +235,7 @@ class TcpProxy:
 
     def _set_most(self, most: int) -> None:
         self._most = most
+        self._free_at = time.monotonic()
 
     def _set_deaf(self, deaf: bool) -> None:
         self._deaf = deaf

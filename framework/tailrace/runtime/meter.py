@@ -48,7 +48,8 @@ class Meter:
             self._longest = max(self._longest, now - self._spoke_at)
         self._spoke_at = now
         self._progress = progress
-        due = now >= self._due
+        # A first commit is told at once: without a durable position the worker cannot tell the lag of a long step.
+        due = now >= self._due or (progress.commits > 0 and self._commits == 0)
         if progress.commits != self._commits:
             self._commits, self._committed_at = progress.commits, now
         if (due or progress.ending) and self._reporting is not None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -198,6 +199,22 @@ def test_a_damaged_ledger_is_said_to_be_one(tmp_path: Path, topic: Topic) -> Non
 def test_nothing_is_written_for_no_records(tmp_path: Path) -> None:
     topic = Topic(tmp_path / "registry", GOODS)
     assert archived(tmp_path, [topic.raw(b"k", None)]) == []
+
+
+@pytest.mark.parametrize(("given", "seconds"), [({}, 60), ({"config_kwargs": {"read_timeout": 200}}, 200)])
+def test_an_upload_over_a_slow_line_has_a_minute_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, object], seconds: int
+) -> None:
+    told: dict[str, dict[str, int]] = {}
+
+    def connect(_: str, **settings: Any) -> tuple[object, str]:
+        told.update(settings)
+        return object(), "lake"
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", connect)
+    with closing(RemoteStore("s3://lake/shop", given, "_tailrace/lake", tmp_path)) as store:
+        store.open("lake")
+    assert told["config_kwargs"] == {"read_timeout": seconds}
 
 
 def test_a_store_without_its_driver_is_a_fault_of_the_config(tmp_path: Path) -> None:

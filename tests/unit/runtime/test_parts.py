@@ -142,7 +142,8 @@ def test_a_meter_reports_once_a_second_and_at_the_end() -> None:
     reports = [message.report for message in sent if message.report]
     assert [report.phase for report in reports] == ["opening", "streaming", "streaming", "snapshot"]
     assert reports[2].records == 2
-    assert [reports[2].commit_seconds, reports[2].waiting_seconds] == pytest.approx([0.15, 0.55])
+    told_at_once = [reports[2].commit_seconds, reports[2].waiting_seconds]
+    assert told_at_once == pytest.approx([0.0, 0.4]), "the first commit, whatever may follow"
     assert (reports[3].position, reports[3].bad_records, reports[3].warnings) == ("0/2", 3, ["w"])
     assert reporter.asked == 3, "not at every turn, nor at every commit"
 
