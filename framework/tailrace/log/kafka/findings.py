@@ -17,7 +17,7 @@ from tailrace.source import Finding
 
 ANSWER = 10.0
 """Seconds to wait for a broker."""
-_NO_ANSWER = "is a broker there, and does it take TLS and login as security: has them?"
+_NO_ANSWER = "is a broker there, and does its listener want TLS and a login just as `security` says?"
 
 
 def findings(clients: Clients, topics: Topics, registry: Registry) -> Iterator[Finding]:
