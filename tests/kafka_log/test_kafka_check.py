@@ -82,6 +82,7 @@ def test_the_command_names_faults_of_the_log_and_globs_that_fit_no_topic(
     sinks = {"copy": {"type": "replica", "url": f"sqlite:{tmp_path / 'copy.db'}", "topics": globs}}
     file = tmp_path / "tailrace.yaml"
     told: list[list[dict[str, Any]]] = []
+    capsys.readouterr()  # what the log told of the topics that it made
     for changes, code in (({}, 0), ({"replication_factor": 3}, 1)):
         file.write_text(yaml.safe_dump({"log": {**block, **changes}, "sinks": sinks}))
         monkeypatch.setattr("sys.argv", ["tailrace", "check", str(file), "--json"])
