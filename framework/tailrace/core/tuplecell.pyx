@@ -14,7 +14,7 @@ Source: Postgres manual, COPY, "Binary Format", and the functions `…_recv` of 
 from libc.string cimport memchr
 
 from tailrace.core.checked cimport boolean, integer, sized
-from tailrace.core.digits cimport MOST_DIGITS
+from tailrace.core.digits cimport MOST_DIGITS, magnitude_of
 from tailrace.core.input cimport Input, take
 from tailrace.core.instant cimport instant_of
 from tailrace.core.linecell cimport BOOLEAN, DATE, DECIMAL, DOUBLE, FLOAT, INTEGER, OCTETS, TEXT, TIME, TIMESTAMP, UUID, ZONED
@@ -36,7 +36,7 @@ cdef long long EPOCH = EPOCH_DAYS * 86400 * <long long>SECOND
 cdef int put_tuple_cell(Output out, Form form, int scale, Input* octets) except -1:
     """Append a value; `scale` is a decimal's, the units of a second, or the octets of an integer."""
     if form == TEXT:
-        put_text(out, octets)
+        put_octets(out, octets, text=True)
     elif form == INTEGER:
         put_number(out, integer(octets), scale)
     elif form == TIMESTAMP:
@@ -56,7 +56,7 @@ cdef int put_tuple_cell(Output out, Form form, int scale, Input* octets) except 
     elif form == UUID:
         put_uuid(out, octets)
     elif form == OCTETS:
-        put_octets(out, octets)
+        put_octets(out, octets, text=False)
     else:
         raise ValueError
     return 0
@@ -69,22 +69,14 @@ cdef int put_number(Output out, long long number, int size) except -1:
     return out.put_big_endian(<unsigned long long>number, size)
 
 
-cdef int put_octets(Output out, Input* octets) except -1:
+cdef int put_octets(Output out, Input* octets, bint text) except -1:
+    """Append octets as they are; a text has no zero among them."""
     cdef Py_ssize_t size
     cdef const unsigned char* start = sized(octets, &size)
-    if size > 0x7FFFFFFF:
+    if size > 0x7FFFFFFF or (text and memchr(start, 0, <size_t>size) != NULL):
         raise ValueError
     out.put_big_endian(<unsigned long long>size, 4)
     return out.put(start, size)
-
-
-cdef int put_text(Output out, Input* octets) except -1:
-    cdef Input same = octets[0]
-    cdef Py_ssize_t size
-    cdef const unsigned char* start = sized(&same, &size)
-    if memchr(start, 0, <size_t>size) != NULL:
-        raise ValueError
-    return put_octets(out, octets)
 
 
 cdef int put_reversed(Output out, Input* octets, int size) except -1:
@@ -168,28 +160,19 @@ cdef int hexadecimal(unsigned char digit) except -1:
 cdef int put_numeric(Output out, Input* octets, int scale) except -1:
     """Append a number of 1 to 8 octets in two's complement, `scale` of its digits behind the point."""
     cdef unsigned int[MOST_GROUPS] groups
-    cdef Py_ssize_t size, place
+    cdef Py_ssize_t size
     cdef const unsigned char* start = sized(octets, &size)
-    cdef bint negative
-    cdef unsigned long long number = 0
     if not 0 < size <= 8 or not 0 <= scale <= MOST_DIGITS:
         raise ValueError
-    negative = start[0] >= 0x80
-    if negative:
-        number = ~number
-    for place in range(size):
-        number = number << 8 | start[place]
-    if negative:
-        number = 0 - number
-    return put_groups(out, groups, grouped(number, scale, groups), negative, scale)
+    return put_groups(out, groups, grouped(magnitude_of(start, size), scale, groups), start[0] >= 0x80, scale)
 
 
 cdef int grouped(unsigned long long number, int scale, unsigned int* groups) noexcept:
     """Part a number into groups of four digits to either side of the point, the lowest first; return how many."""
     cdef unsigned int power = 1
-    cdef int over = scale % BASE_DIGITS, count = 0
+    cdef int over = scale % BASE_DIGITS, count = 0, place
     if over:  # the last group behind the point is filled up with zeros
-        for count in range(over):
+        for place in range(over):
             power *= 10
         groups[0] = <unsigned int>(number % power) * (BASE // power)
         number //= power
