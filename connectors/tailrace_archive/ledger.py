@@ -78,10 +78,6 @@ class Commit:
         return json.dumps(told, separators=(",", ":")).encode()
 
 
-def _nobody() -> None:
-    """Listen to no sign of life."""
-
-
 def read_commit(data: bytes, path: str) -> Commit:
     """Return a stored commit; raises `Fatal` for what is none."""
     try:
@@ -106,8 +102,8 @@ class Ledger:
 
     def __init__(self, store: Store, folder: str) -> None:
         self._store, self._folder = store, folder
-        self.alive: Callable[[], None] = _nobody
-        """Called when a file has been moved."""
+        self.alive: Callable[[], None] = lambda: None
+        """Called when a file has been staged, and moved."""
         self._last = Commit(0, "", None)
         self._manifest = 0
 

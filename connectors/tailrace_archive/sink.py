@@ -50,11 +50,10 @@ class ArchiveSink:
         self._reject: Callable[[Delivery, BadRecord], None] = _fail
         self._desk: Desk | None = None
         self._skipped: Counter[str] = Counter()
-        self._alive: Callable[[], None] = lambda: None
 
     def tell_with(self, alive: Callable[[], None]) -> None:
         """Take what is called for every file that has been staged, and moved."""
-        self._alive = self._ledger.alive = alive
+        self._ledger.alive = alive
 
     def reject_with(self, reject: Callable[[Delivery, BadRecord], None]) -> None:
         """Take what becomes of records that are no rows."""
@@ -104,7 +103,7 @@ class ArchiveSink:
         target = finished.target
         staged = self._ledger.staged(finished.path.name)
         self._store.stage(finished.path, staged)
-        self._alive()
+        self._ledger.alive()
         return Entry(
             finished.name, target.topic, target.partition, finished.first, finished.last, finished.rows,
             finished.bytes, target.schema_id, finished.first_timestamp, finished.last_timestamp, staged,
