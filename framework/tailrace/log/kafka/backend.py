@@ -158,7 +158,9 @@ class KafkaLog:
 
     def check(self) -> Sequence[Finding]:
         """Look whether the cluster and its registry answer, and can keep what they are given."""
-        return list(findings(self._clients, self._topics, self.registry()))
+        # The bundled registry is a topic or a folder of ours: there is nobody to ask.
+        registry = None if self.config.schema_registry is None else self.registry()
+        return list(findings(self._clients, self._topics, registry))
 
     def seat(self, terms: Terms) -> Seat:
         """Return a seat in a group of workers."""

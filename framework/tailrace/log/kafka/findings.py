@@ -20,7 +20,7 @@ ANSWER = 10.0
 _NO_ANSWER = "is a broker there, and does its listener want TLS and a login just as `security` says?"
 
 
-def findings(clients: Clients, topics: Topics, registry: Registry) -> Iterator[Finding]:
+def findings(clients: Clients, topics: Topics, registry: Registry | None) -> Iterator[Finding]:
     """Yield what is found; where no broker answers, that alone."""
     config = clients.config
     try:
@@ -33,7 +33,7 @@ def findings(clients: Clients, topics: Topics, registry: Registry) -> Iterator[F
         yield from _copies(label, settings, len(cluster.brokers))
     if config.offsets_topic in cluster.topics or not config.create_topics:
         yield _offsets_topic(clients, topics)
-    if config.schema_registry is not None:
+    if registry is not None and config.schema_registry is not None:
         urls = config.schema_registry.url
         yield _registry(registry, urls if isinstance(urls, str) else ", ".join(urls))
 
