@@ -22,10 +22,10 @@ from tailrace.schema import DECIMAL, Schema, Value
 from tailrace.testing.deliveries import ID, Deliveries
 from tailrace_replica.copyline import is_tuple
 from tailrace_replica.postgres import PostgresWriter
-from tailrace_replica.postgres_merge import PostgresMerges
+from tailrace_replica.postgres_merge import PostgresMerges, Rows
 from tailrace_replica.postgres_table import PostgresTables
 from tailrace_replica.postgres_type import type_of
-from tailrace_replica.target import target_of
+from tailrace_replica.target import Target, target_of
 
 ROWS = 600
 DEBEZIUM = "io.debezium.time."
@@ -134,7 +134,17 @@ def test_a_tuple_is_stored_as_its_line_is(place: PostgresPlace, tmp_path: Path) 
             assert count == ROWS
 
 
-def test_a_tuple_that_the_server_refuses_is_found_among_others(place: PostgresPlace, tmp_path: Path) -> None:
+def test_a_tuple_that_the_server_refuses_is_found_among_others(
+    place: PostgresPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[set[bool]] = []
+    copy = PostgresMerges.copy
+
+    def seen(merges: PostgresMerges, table: sql.Composable, target: Target, rows: Rows) -> None:
+        copied.append({is_tuple(row) for row, _ in rows})
+        copy(merges, table, target, rows)
+
+    monkeypatch.setattr(PostgresMerges, "copy", seen)
     document = Schema("string", "io.debezium.data.Json", 1, optional=True)
     told = Deliveries(tmp_path, topic="shop.public.t", columns=[ID, Column("value", document, bytes.decode)])
     refused: list[BadRecord] = []
@@ -149,5 +159,6 @@ def test_a_tuple_that_the_server_refuses_is_found_among_others(place: PostgresPl
             sink.write([each for number, text in enumerate(texts) for each in told.update(number, value=text)])
             sink.commit(told.position)
     assert ["postgres refuses the row (22P02)" in str(error) for error in refused] == [True, True]
+    assert {True} in copied, "the second time they are tuples"
     found = place.query("SELECT id, value::text FROM public.t ORDER BY id")
     assert found == [(0, "[1]"), (1, "[1]"), (2, "{}"), (3, "[1]"), (4, '"\\u00e9"')]
